@@ -1,0 +1,173 @@
+"""Every error Flowzz raises on purpose, grouped by who must act.
+
+    FlowzzError
+    ├── ConfigurationError          the operator: a setting is missing, default or wrong
+    ├── InvalidRequest              the caller sent something we refuse
+    │   ├── InvalidPayload              ... a payload that the job's model rejects (names the field)
+    │   ├── UnknownJob                  ... a job name nobody registered (names the nearest)
+    │   ├── UnknownQueue                ... a queue nobody registered
+    │   ├── JobNotFound                 ... a job id that is not (or no longer) stored
+    │   ├── DuplicateJob                ... an id that another job already has
+    │   ├── PayloadTooLarge             ... a payload over the size limit
+    │   └── NotAllowedInState           ... an action that the job's state does not admit
+    ├── NotFound                    a company, connection or user that is not stored
+    ├── QueueUnavailable            Redis cannot be reached or refuses to write
+    └── JobSignal                   raised by a handler: what the runtime does next
+        ├── RetryLater                  run again after a time; uses an attempt
+        ├── Throttled                   run again after a time; uses no attempt
+        ├── Permanent                   fail now, no retry
+        │   └── NeedsCredentials            ... and pause this company's connection
+        ├── JobCanceled                 stop here; somebody canceled the job
+        └── LeaseLost                   another worker has the job: nothing this one reports counts
+
+A handler that raises anything else is retried by its job's policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any
+
+
+class FlowzzError(Exception):
+    """Something went wrong in Flowzz."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
+
+
+class ConfigurationError(FlowzzError):
+    """A setting is missing or wrong; the message names it and says what was expected."""
+
+
+class QueueUnavailable(FlowzzError):
+    """Redis cannot be reached; check REDIS_URL (or REDIS_HOST) and that the server is up."""
+
+
+class NotFound(FlowzzError):
+    """The company, connection or user is not stored."""
+
+
+class InvalidRequest(FlowzzError):
+    """The request was refused; nothing was changed."""
+
+
+class InvalidPayload(InvalidRequest):
+    """The payload does not fit the job's schema.
+
+    ``problems`` holds one mapping a field: ``field`` (the wire name, dotted for nested ones), ``message``
+    (what was expected) and ``input`` (what came; left out for secrets).
+    """
+
+    def __init__(self, job: str, problems: Sequence[dict[str, Any]]) -> None:
+        self.job = job
+        self.problems = list(problems)
+        said = "; ".join(f"{p['field']}: {p['message']}" for p in self.problems)
+        super().__init__(f"payload of {job} refused: {said}")
+
+
+class UnknownJob(InvalidRequest):
+    """No plugin registered a job of that name."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        self.nearest = nearest(name, known)
+        hint = f"; did you mean {self.nearest!r}?" if self.nearest else ""
+        super().__init__(f"no job is named {name!r}{hint}")
+
+
+class UnknownQueue(InvalidRequest):
+    """No job uses a queue of that name."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        self.nearest = nearest(name, known)
+        hint = f"; did you mean {self.nearest!r}?" if self.nearest else ""
+        super().__init__(f"no queue is named {name!r}{hint}")
+
+
+class JobNotFound(InvalidRequest):
+    """No job has that id: it never existed, was removed, or its retention has passed."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"no job has the id {job_id!r}; it was removed, or its retention has passed")
+
+
+class DuplicateJob(InvalidRequest):
+    """Another job already has that id."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"another job already has the id {job_id!r}")
+
+
+class PayloadTooLarge(InvalidRequest):
+    """The payload is larger than a job may carry; store the data elsewhere and send a reference."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        self.size, self.limit = size, limit
+        super().__init__(
+            f"payload is {size:,} bytes, the limit is {limit:,}; store the data elsewhere and send a reference"
+        )
+
+
+class NotAllowedInState(InvalidRequest):
+    """The action does not apply to a job in its present state."""
+
+    def __init__(self, job_id: str, action: str, state: str, allowed: Sequence[str]) -> None:
+        self.job_id, self.action, self.state = job_id, action, state
+        super().__init__(
+            f"cannot {action} job {job_id!r}: it is {state}; {action} applies to {', '.join(allowed)} jobs"
+        )
+
+
+class JobSignal(FlowzzError):
+    """Base of what a handler raises to tell the runtime what to do next."""
+
+
+class RetryLater(JobSignal):
+    """Run this job again after ``after``; uses up an attempt, fails when none is left."""
+
+    def __init__(self, after: timedelta, message: str | None = None) -> None:
+        self.after = after
+        super().__init__(message or f"asked to be retried in {after.total_seconds():g} s")
+
+
+class Throttled(JobSignal):
+    """The upstream asked us to wait ``after``; the job runs again then and no attempt is used up."""
+
+    def __init__(self, after: timedelta, message: str | None = None) -> None:
+        self.after = after
+        super().__init__(message or f"throttled by the upstream for {after.total_seconds():g} s")
+
+
+class Permanent(JobSignal):
+    """Retrying cannot help: the job fails now."""
+
+
+class NeedsCredentials(Permanent):
+    """The upstream refused our credentials; the company's connection pauses until new ones are stored.
+
+    ``connection_id`` names the connection to pause.
+    """
+
+    def __init__(self, connection_id: str, message: str | None = None) -> None:
+        self.connection_id = connection_id
+        super().__init__(message)
+
+
+class JobCanceled(JobSignal):
+    """The job was canceled; raised by ``ctx.raise_if_canceled()``."""
+
+
+class LeaseLost(JobSignal):
+    """This worker no longer holds the job's lease; stop, because nothing it reports counts any more."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like ``name``, or None when none is close."""
+    found = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return found[0] if found else None

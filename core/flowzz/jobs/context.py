@@ -1,0 +1,118 @@
+"""What a handler gets beside its payload."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy.orm import Session
+
+from flowzz.errors import JobCanceled, LeaseLost
+from flowzz.jobs.connection import Connection
+
+
+class StorePort(Protocol):
+    """The database as handlers, webhooks and schedules may use it; ``flowzz.store.Store`` is one."""
+
+    def session(self) -> AbstractContextManager[Session]:
+        """A session that commits when the block ends and rolls back when it raises."""
+        ...
+
+    def connection(self, company_id: str, plugin: str) -> Connection:
+        """The company's connection to the plugin's upstream, whatever its state.
+
+        Raises NotFound when the company has none. Of several, the oldest.
+        """
+        ...
+
+    def connection_by_id(self, connection_id: str) -> Connection:
+        """The connection with that id; NotFound when there is none."""
+        ...
+
+    def connections(self, plugin: str, *, active_only: bool = True) -> Sequence[Connection]:
+        """Every company's connections to the plugin's upstream, oldest first."""
+        ...
+
+
+class ReporterPort(Protocol):
+    """How a running execution reports; each call is one script that counts only while the lease is held."""
+
+    def report(
+        self,
+        *,
+        progress: tuple[float, str] | None = None,
+        log: Sequence[str] = (),
+        checkpoint: Any = None,
+    ) -> None:
+        """Store what is given. Raises LeaseLost when another execution has the job by now."""
+        ...
+
+    @property
+    def stop_requested(self) -> bool:
+        """True once this worker is asked to stop: a good moment to checkpoint."""
+        ...
+
+    @property
+    def cancel_requested(self) -> bool: ...
+
+    @property
+    def lease_lost(self) -> bool: ...
+
+
+@dataclass(slots=True)
+class JobContext:
+    """One execution of one job. A handler's first argument.
+
+    ``attempt`` counts from 1; ``company_id`` is the payload's ``empresaId`` or None.
+    """
+
+    job_id: str
+    job_name: str
+    queue: str
+    company_id: str | None
+    attempt: int
+    max_attempts: int
+    worker: str
+    store: StorePort
+    reporter: ReporterPort
+    restored: Any = None
+
+    @property
+    def checkpoint(self) -> Any:
+        """What an earlier execution of this job saved last (plain JSON), or None."""
+        return self.restored
+
+    def save_checkpoint(self, value: Any) -> None:
+        """Remember ``value`` (plain JSON): a retry, or the run after a crash, finds it in ``checkpoint``.
+
+        Returns once Redis has it. Raises LeaseLost when another worker has the job by now.
+        """
+        self.reporter.report(checkpoint=value)
+        self.restored = value
+
+    def progress(self, percent: float, note: str = "") -> None:
+        """Show that ``percent`` (0 to 100) is done. Raises LeaseLost like ``save_checkpoint``."""
+        self.reporter.report(progress=(max(0.0, min(100.0, float(percent))), note))
+
+    def log(self, message: str) -> None:
+        """Add a line to the job's own log (the last 1,000 are kept; a line is cut at 2,000 characters)."""
+        self.reporter.report(log=[message])
+
+    @property
+    def canceled(self) -> bool:
+        """True once somebody canceled this job; a long handler looks now and then."""
+        return self.reporter.cancel_requested
+
+    @property
+    def stopping(self) -> bool:
+        """True once this worker is asked to stop."""
+        return self.reporter.stop_requested
+
+    def raise_if_canceled(self) -> None:
+        """Raises JobCanceled once somebody canceled the job, LeaseLost once another worker has it."""
+        if self.reporter.lease_lost:
+            raise LeaseLost
+        if self.reporter.cancel_requested:
+            raise JobCanceled

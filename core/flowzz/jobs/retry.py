@@ -1,0 +1,125 @@
+"""Retry policies: how long to wait before the next attempt, or that there is none.
+
+A policy is a value. ``decide(failed_attempts)`` answers for the number of attempts that have failed so far,
+1 after the first run. ``attempts`` counts every run, so ``attempts=3`` means one run and two retries.
+
+    Exponential(attempts=5, delay=1 s)            1 s, 2 s, 4 s, 8 s, stop
+    Exponential(attempts=5, delay=1 s, cap=3 s)   1 s, 2 s, 3 s, 3 s, stop
+    Linear(attempts=4, delay=10 s)                10 s, 20 s, 30 s, stop
+    Fixed(attempts=3, delay=5 s)                  5 s, 5 s, stop
+    Listed(delays=(1 s, 1 min))                   1 s, 60 s, stop
+    NoRetry()                                     stop
+
+``jitter`` (0 to 1, default 0) adds a random part of up to that share on top; it never shortens a wait.
+"""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDecision:
+    """Wait ``delay``, then run again; ``None`` where the attempts are used up."""
+
+    delay: timedelta | None
+
+    @property
+    def is_last(self) -> bool:
+        return self.delay is None
+
+
+STOP = RetryDecision(None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryPolicy(ABC):
+    """How often a job runs and how long it waits between runs."""
+
+    attempts: int = 3
+    jitter: float = 0.0
+    cap: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ValueError(f"expected attempts to be 1 or more, got {self.attempts}")
+        if not 0 <= self.jitter <= 1:
+            raise ValueError(f"expected jitter to be between 0 and 1, got {self.jitter}")
+
+    @abstractmethod
+    def wait(self, failed_attempts: int) -> timedelta:
+        """The wait after ``failed_attempts`` failures, before jitter and cap."""
+
+    def decide(self, failed_attempts: int) -> RetryDecision:
+        """What to do after ``failed_attempts`` failures (1 or more)."""
+        if failed_attempts >= self.attempts:
+            return STOP
+        delay = self.wait(failed_attempts)
+        if self.cap is not None:
+            delay = min(delay, self.cap)
+        if self.jitter:
+            delay += delay * self.jitter * random.random()  # noqa: S311 - spreads load, guards nothing
+        return RetryDecision(delay)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exponential(RetryPolicy):
+    """``delay × 2 ** (failed attempts - 1)``: with 1 s that is 1 s, 2 s, 4 s …; the default cap is one day."""
+
+    delay: timedelta = timedelta(seconds=1)
+    cap: timedelta | None = timedelta(days=1)
+
+    def wait(self, failed_attempts: int) -> timedelta:
+        return self.delay * 2 ** min(failed_attempts - 1, 32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear(RetryPolicy):
+    """``delay × failed attempts``."""
+
+    delay: timedelta = timedelta(seconds=1)
+
+    def wait(self, failed_attempts: int) -> timedelta:
+        return self.delay * failed_attempts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fixed(RetryPolicy):
+    """The same ``delay`` every time."""
+
+    delay: timedelta = timedelta(seconds=1)
+
+    def wait(self, failed_attempts: int) -> timedelta:
+        return self.delay
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed(RetryPolicy):
+    """One wait a retry, in order; ``attempts`` follows from their number."""
+
+    delays: tuple[timedelta, ...]
+    attempts: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "attempts", len(self.delays) + 1)
+        super().__post_init__()
+
+    def wait(self, failed_attempts: int) -> timedelta:
+        return self.delays[failed_attempts - 1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoRetry(RetryPolicy):
+    """One run, no retry."""
+
+    attempts: int = 1
+
+    def wait(self, failed_attempts: int) -> timedelta:
+        raise AssertionError("a policy of one attempt never waits")
+
+
+DEFAULT_RETRY = Exponential()
+"""Three runs in all, after 1 s and 2 s: what the system being replaced did."""

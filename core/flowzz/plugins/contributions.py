@@ -1,0 +1,180 @@
+"""What a plugin gives to Flowzz: frozen values, returned by its hooks and stamped with their source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from flowzz.jobs.connection import Connection
+from flowzz.jobs.context import StorePort
+from flowzz.jobs.options import EnqueueOptions
+
+
+class EnqueuePort(Protocol):
+    """How a webhook, a schedule or a demo puts a job into its queue."""
+
+    def enqueue(
+        self, job: str, payload: Mapping[str, Any] | BaseModel, options: EnqueueOptions | None = None
+    ) -> str:
+        """Validate and enqueue in one script call; the job's id.
+
+        Raises UnknownJob, InvalidPayload, DuplicateJob, PayloadTooLarge or QueueUnavailable; then nothing was
+        stored.
+        """
+        ...
+
+
+class MissedTick(StrEnum):
+    """What to do with ticks that passed while no scheduler ran: run once on return, or forget them."""
+
+    RUN_ONCE = "run_once"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """A job that runs by the clock.
+
+    - ``name``: unique, ``plugin.what``; usually the job's own name.
+    - ``cron``: five fields, read in ``timezone``.
+    - ``payloads``: called at each tick; one job is enqueued for each payload it gives (one a company, say).
+    - ``spread``: the jobs of one tick start at random within this time. Default: all at once.
+    - ``missed``: see MissedTick; default run once.
+    """
+
+    name: str
+    job: str
+    cron: str
+    payloads: Callable[[StorePort], Iterable[Mapping[str, Any] | BaseModel]]
+    timezone: str = "America/Sao_Paulo"
+    spread: timedelta = timedelta(0)
+    missed: MissedTick = MissedTick.RUN_ONCE
+    description: str = ""
+    source: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRequest:
+    """An incoming webhook as it came: the raw body, the headers (lower-case names) and the query."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    remote_addr: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookReply:
+    """What to answer; ``body`` goes out as JSON."""
+
+    status: int = 200
+    body: Mapping[str, Any] = field(default_factory=lambda: {"received": True})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """Takes what an upstream posts to ``/webhooks/<plugin>/<token>``.
+
+    The host has already found the connection by its token (constant-time) and bounded the body's size.
+    ``receive`` stores the raw body, enqueues a job and returns at once. It runs in the web process.
+    """
+
+    plugin: str
+    receive: Callable[[WebhookRequest, Connection, StorePort, EnqueuePort], WebhookReply]
+    max_bytes: int = 256 * 1024
+    source: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionType:
+    """What a company must give to be connected to this plugin's upstream.
+
+    ``model`` is a pydantic model; each field's title, description and default make the CLI's questions (and,
+    later, the admin's form); fields typed ``SecretStr`` are stored encrypted. ``check`` calls the upstream and
+    raises an error a person can read when the connection does not work.
+    """
+
+    plugin: str
+    title: str
+    model: type[BaseModel]
+    check: Callable[[Connection], None] | None = None
+    source: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migrations:
+    """An Alembic script folder for the plugin's own tables (all named ``<plugin>_*``).
+
+    Run by ``flowzz up`` and ``flowzz migrate`` with the version table ``alembic_version_<plugin>``.
+    """
+
+    plugin: str
+    folder: Path
+    source: str = field(default="", compare=False)
+
+
+class DemoSession(Protocol):
+    """What a plugin's demo may use: a company, its connection to the sandbox, and a running Flowzz."""
+
+    @property
+    def company_id(self) -> str: ...
+
+    @property
+    def connection(self) -> Connection: ...
+
+    @property
+    def sandbox_url(self) -> str:
+        """Where the plugin's own sandbox answers, for example ``http://127.0.0.1:4801/coinzz``."""
+        ...
+
+    @property
+    def webhook_url(self) -> str:
+        """Where the connection's webhooks are taken, token included."""
+        ...
+
+    def enqueue(self, job: str, payload: Mapping[str, Any]) -> str:
+        """Enqueue over HTTP as a backend would; the job's row appears in the outcome table."""
+        ...
+
+    def expect(self, job_id: str) -> None:
+        """Put a job that somebody else enqueued (a webhook) into the outcome table too."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sandbox:
+    """A Flask blueprint that plays the upstream, for tests, demos and third parties.
+
+    ``blueprint`` makes a fresh one; the host mounts it under ``/<plugin>``. ``connection`` gives the connection
+    fields that reach it at a base URL. ``demo`` runs each of the plugin's jobs once.
+    """
+
+    plugin: str
+    blueprint: Callable[[], Any]
+    connection: Callable[[str], Mapping[str, Any]]
+    demo: Callable[[DemoSession], None]
+    source: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugin:
+    """The object behind an entry point of group ``flowzz.plugins``.
+
+    - ``name``: the namespace of its jobs, tables and pages; the same as the entry point's name.
+    - ``api``: the plugin API versions it works with, as a version specifier such as ``>=1,<2``.
+    - ``hooks``: a module or object whose functions are marked ``@hookimpl``.
+    """
+
+    name: str
+    title: str
+    api: str
+    hooks: object
+
+
+Contributions = Sequence[Any]

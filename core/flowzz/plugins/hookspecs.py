@@ -1,0 +1,57 @@
+"""Every hook a plugin may implement, on one page.
+
+All of them run once, while plugins load, in each process that starts (worker, scheduler, web, CLI). They return
+values and do nothing else: no network, no database, no threads. One that raises marks its own plugin as broken,
+with the traceback on record, and stops nobody else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import click
+
+    from flowzz.jobs.definition import JobDefinition
+    from flowzz.plugins.contributions import ConnectionType, Migrations, Sandbox, Schedule, Webhook
+
+PROJECT = "flowzz"
+API_VERSION = "1.0"
+"""The version of this page. Adding a hook raises the minor, removing or changing one the major."""
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+class HookSpecs:
+    @hookspec
+    def flowzz_jobs(self) -> Sequence[JobDefinition]:  # type: ignore[empty-body, type-arg]
+        """The jobs this plugin can run. Names start with ``<plugin>.``; their queues come into being with them."""
+
+    @hookspec
+    def flowzz_schedules(self) -> Sequence[Schedule]:  # type: ignore[empty-body]
+        """What runs by the clock. A schedule whose job nobody registers is a conflict."""
+
+    @hookspec
+    def flowzz_webhooks(self) -> Sequence[Webhook]:  # type: ignore[empty-body]
+        """What upstreams may post to ``/webhooks/<plugin>/<token>``; one a plugin."""
+
+    @hookspec
+    def flowzz_connection_types(self) -> Sequence[ConnectionType]:  # type: ignore[empty-body]
+        """What a company must give to be connected; one a plugin."""
+
+    @hookspec
+    def flowzz_migrations(self) -> Sequence[Migrations]:  # type: ignore[empty-body]
+        """The plugin's own tables."""
+
+    @hookspec
+    def flowzz_sandboxes(self) -> Sequence[Sandbox]:  # type: ignore[empty-body]
+        """An upstream to play with."""
+
+    @hookspec
+    def flowzz_commands(self) -> Sequence[click.Command]:  # type: ignore[empty-body]
+        """Commands under ``flowzz``, usually one group named like the plugin."""

@@ -1,0 +1,1 @@
+"""The engine: RQ's data, atomic transitions. The only room that imports rq or redis."""
