@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -98,6 +99,24 @@ class Settings(BaseSettings):
     def uses_bundled_redis(self) -> bool:
         """True when neither REDIS_URL nor REDIS_HOST is given."""
         return self.redis_url is None and self.redis_host is None
+
+    @property
+    def bundled_url_file(self) -> Path:
+        """Where a running bundled Valkey leaves its URL (0600), password included, for the other processes."""
+        return self.data_folder / "valkey" / "url"
+
+    def resolve_redis_url(self) -> str | None:
+        """The Redis to use: REDIS_URL, else REDIS_HOST and its companions, else the bundled one if it runs, else None."""
+        if self.redis_url is not None:
+            return self.redis_url.get_secret_value()
+        if self.redis_host is not None:
+            password = self.redis_password.get_secret_value() if self.redis_password else ""
+            login = f":{quote(password, safe='')}@" if password else ""
+            return f"redis://{login}{self.redis_host}:{self.redis_port}/0"
+        try:
+            return self.bundled_url_file.read_text(encoding="utf-8").strip() or None
+        except OSError:
+            return None
 
     @property
     def web_url(self) -> str:

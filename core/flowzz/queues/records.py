@@ -88,7 +88,8 @@ class QueueStats:
 
     In a paused queue the waiting jobs count as ``paused`` and ``waiting`` is 0, as in Bull.
     ``oldest_waiting_s`` is the age in seconds of the job that waits longest, or None.
-    ``workers`` counts the live workers that serve the queue.
+    ``workers`` counts the live workers that serve the queue. ``problem`` says why the queue cannot be read; its counts
+    are then 0.
     """
 
     name: str
@@ -104,6 +105,7 @@ class QueueStats:
     workers: int = 0
     is_paused: bool = False
     pause_reason: str | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,198 @@
+"""One object that holds the parts together: settings, plugins, database and queues."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic import BaseModel
+
+from flowzz.clock import now
+from flowzz.errors import ConfigurationError, DuplicateJob, PayloadTooLarge, QueueUnavailable
+from flowzz.health import HealthReport, QueueHealth, report
+from flowzz.jobs.definition import JobDefinition
+from flowzz.jobs.options import EnqueueOptions
+from flowzz.jobs.payload import parse_payload
+from flowzz.plugins.contributions import Schedule
+from flowzz.plugins.host import PluginHost
+from flowzz.queues.engine import Queues
+from flowzz.queues.fields import Envelope, dump_call
+from flowzz.queues.records import QueueStats
+from flowzz.queues.transitions import NewJob
+from flowzz.settings import Settings
+from flowzz.store import Store
+
+HEALTH_WITHIN_S = 1.8
+
+
+class Flowzz:
+    """An open Flowzz. Safe to share between threads; make one a process, after a fork."""
+
+    def __init__(self, settings: Settings, plugins: PluginHost, store: Store, queues: Queues) -> None:
+        self.settings = settings
+        self.plugins = plugins
+        self.store = store
+        self.queues = queues
+        self._probes = ThreadPoolExecutor(max_workers=4, thread_name_prefix="flowzz-health")
+
+    @classmethod
+    def open(cls, settings: Settings, *, plugins: PluginHost | None = None, redis_url: str | None = None) -> Flowzz:
+        """Load plugins, open the database and address Redis (``redis_url`` wins over the settings).
+
+        Nothing is sent to Redis yet, so a dead Redis shows at the first call, as QueueUnavailable. Raises
+        ConfigurationError when the settings name no Redis or cannot be read.
+        """
+        url = redis_url or settings.resolve_redis_url()
+        if url is None:
+            raise ConfigurationError(
+                "no Redis is known: set REDIS_URL (or REDIS_HOST), or start the bundled one with `flowzz up`"
+            )
+        return cls(
+            settings,
+            plugins if plugins is not None else PluginHost.discover(settings),
+            Store.open(settings),
+            Queues.open(url, keep_failed=settings.keep_failed),
+        )
+
+    def close(self) -> None:
+        """Close the queues first, then the database."""
+        self._probes.shutdown(wait=False, cancel_futures=True)
+        self.queues.close()
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def enqueue(
+        self, job: str, payload: Mapping[str, Any] | BaseModel, options: EnqueueOptions | None = None
+    ) -> str:
+        """Validate the payload and put the job into its queue, in one script call; returns the job's id.
+
+        Repeats with the same ``job_id`` and ``nonce`` are one job. Raises UnknownJob, InvalidPayload,
+        PayloadTooLarge, DuplicateJob (nothing was stored), or QueueUnavailable (whether it was stored is unknown:
+        repeat with the same id and nonce).
+        """
+        new = self.prepare(job, payload, options or EnqueueOptions())
+        if self.queues.transitions.enqueue([new])[0] < 0:
+            raise DuplicateJob(new.id)
+        return new.id
+
+    def prepare(
+        self,
+        job: str,
+        payload: Mapping[str, Any] | BaseModel,
+        options: EnqueueOptions,
+        *,
+        schedule: str | None = None,
+    ) -> NewJob:
+        """A validated job, not stored yet. Raises UnknownJob, InvalidPayload or PayloadTooLarge."""
+        definition = self.plugins.job(job)
+        document = _document(definition, payload)
+        new = NewJob(
+            id=options.job_id or str(uuid.uuid4()),
+            queue=definition.queue,
+            payload=document,
+            envelope=Envelope(
+                job=job,
+                attempts=options.attempts or definition.retry.attempts,
+                max_stalled=definition.max_stalled,
+                nonce=options.nonce or uuid.uuid4().hex,
+                company=_company(document),
+                schedule=schedule,
+            ),
+            timeout_s=max(1, round(definition.timeout.total_seconds())),
+            due=_due(options.delay, options.run_at),
+        )
+        size = len(dump_call(job, document).encode())
+        if size > self.settings.max_payload_bytes:
+            raise PayloadTooLarge(size, self.settings.max_payload_bytes)
+        return new
+
+    def fire(self, schedule: Schedule, tick: datetime) -> int | None:
+        """Claim one tick of a schedule and enqueue its jobs; None when another process has, else how many.
+
+        One job a payload; its id is made of the schedule, the tick and its place, so no tick enqueues it twice.
+        """
+        tick_ms = int(tick.timestamp() * 1000)
+        jobs = []
+        for place, payload in enumerate(schedule.payloads(self.store)):
+            name = f"{schedule.name}.{tick_ms // 1000}.{place}"
+            spread = schedule.spread * random.random()  # noqa: S311 - spreads load, guards nothing
+            options = EnqueueOptions(job_id=name, nonce=name, delay=spread)
+            jobs.append(self.prepare(schedule.job, payload, options, schedule=schedule.name))
+        return self.queues.transitions.fire(schedule.name, tick_ms, jobs)
+
+    def stats(self, *, quick: bool = False) -> list[QueueStats]:
+        """Counts of every queue: those of the plugins and any other that RQ has registered, by name."""
+        names = sorted({*self.plugins.queues, *self.queues.queue_names(quick=quick)})
+        return self.queues.stats(names, quick=quick)
+
+    def health(self) -> HealthReport:
+        """The public health report, within 2 s even when Redis does not answer. Never raises.
+
+        A queue is unhealthy when its keys cannot be read, or when a job has waited longer than
+        ``settings.health_grace`` and no live worker serves it; a queue that a person paused is not.
+        """
+        probe = self._probes.submit(self.stats, quick=True)
+        try:
+            stats = probe.result(timeout=HEALTH_WITHIN_S)
+        except (QueueUnavailable, FutureTimeout):
+            probe.cancel()
+            return report(now(), redis_connected=False, queues=[_unreachable(name) for name in self.plugins.queues])
+        grace = self.settings.health_grace
+        return report(now(), redis_connected=True, queues=[_health_of(queue, grace) for queue in stats])
+
+
+def _document(definition: JobDefinition[Any, Any], payload: Mapping[str, Any] | BaseModel) -> Any:
+    data = payload.model_dump(mode="json", by_alias=True) if isinstance(payload, BaseModel) else payload
+    parsed = parse_payload(definition.name, definition.payload_model, data)
+    return parsed.model_dump(mode="json", by_alias=True)
+
+
+def _company(document: Any) -> str | None:
+    company = document.get("empresaId") if isinstance(document, dict) else None
+    return company if isinstance(company, str) else None
+
+
+def _due(delay: timedelta | None, run_at: datetime | None) -> str:
+    if run_at is not None:
+        return str(int(run_at.timestamp() * 1000))
+    return f"in:{delay.total_seconds() * 1000:.0f}" if delay else ""
+
+
+def _unreachable(name: str) -> QueueHealth:
+    return _queue_health(QueueStats(name=name), healthy=False)
+
+
+def _health_of(queue: QueueStats, grace: float) -> QueueHealth:
+    starved = (queue.oldest_waiting_s or 0) > grace and queue.workers == 0 and not queue.is_paused
+    return _queue_health(queue, healthy=queue.problem is None and not starved)
+
+
+def _queue_health(queue: QueueStats, *, healthy: bool) -> QueueHealth:
+    return {
+        "name": queue.name,
+        "healthy": healthy,
+        "stats": {
+            "waiting": queue.waiting,
+            "active": queue.active,
+            "completed": queue.completed,
+            "failed": queue.failed,
+            "delayed": queue.delayed,
+            "paused": queue.paused,
+        },
+    }
+
+
+__all__: Sequence[str] = ["Flowzz"]

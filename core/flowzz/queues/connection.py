@@ -1,0 +1,92 @@
+"""Connections to Redis, and Redis's errors in our words.
+
+Three clients, because one pool for all would let a blocked worker starve a heartbeat: ``commands`` (5 s, retried: every
+script may be repeated), ``blocking`` (waits up to a few seconds in one command) and ``quick`` (1 s, no retry: health and
+heartbeats, which rather fail than hang).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ConnectionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    TimeoutError,
+)
+from redis.retry import Retry
+
+from flowzz.errors import ConfigurationError, QueueUnavailable
+
+COMMAND_TIMEOUT_S = 5.0
+QUICK_TIMEOUT_S = 1.0
+BLOCK_AT_MOST_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """The clients of one process. ``url`` may hold a password: never print it."""
+
+    commands: redis.Redis
+    quick: redis.Redis
+    blocking: redis.Redis
+
+    def close(self) -> None:
+        for client in (self.commands, self.quick, self.blocking):
+            client.close()
+
+
+def connect(url: str) -> Clients:
+    """Clients for ``url`` (redis://, rediss://, unix://); nothing is sent yet.
+
+    Raises ConfigurationError for a URL that redis-py cannot read.
+    """
+    try:
+        return Clients(
+            commands=_client(url, COMMAND_TIMEOUT_S, Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 2)),
+            quick=_client(url, QUICK_TIMEOUT_S, Retry(ExponentialWithJitterBackoff(), 0)),
+            blocking=_client(url, BLOCK_AT_MOST_S + 2, Retry(ExponentialWithJitterBackoff(), 0)),
+        )
+    except ValueError as error:
+        raise ConfigurationError(f"REDIS_URL: expected redis://, rediss:// or unix://; {error}") from None
+
+
+def _client(url: str, timeout: float, retry: Retry) -> redis.Redis:
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=timeout,
+        socket_connect_timeout=min(timeout, 2.0),
+        socket_keepalive=True,
+        health_check_interval=30,
+        retry=retry,
+        client_name="flowzz",
+    )
+
+
+@contextmanager
+def redis_errors() -> Iterator[None]:
+    """Turns what redis-py raises when Redis is away, full, read-only or closed to us into QueueUnavailable."""
+    try:
+        yield
+    except OutOfMemoryError as error:
+        raise QueueUnavailable(
+            "Redis is out of memory and refuses writes; raise maxmemory or remove finished jobs"
+        ) from error
+    except ReadOnlyError as error:
+        raise QueueUnavailable("Redis is read-only (a replica?); point REDIS_URL at the primary") from error
+    except AuthenticationError as error:
+        raise QueueUnavailable("Redis refused our password; check REDIS_PASSWORD or REDIS_URL") from error
+    except BusyLoadingError as error:
+        raise QueueUnavailable("Redis is loading its data; try again in a moment") from error
+    except (ConnectionError, TimeoutError) as error:
+        raise QueueUnavailable(f"Redis cannot be reached: {error}") from error
+    except RedisError as error:
+        raise QueueUnavailable(f"Redis refused a command: {error}") from error

@@ -1,0 +1,193 @@
+"""The queues as the rest of Flowzz sees them: reading jobs, and what people do to them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from flowzz.errors import JobNotFound, NotAllowedInState, QueueUnavailable
+from flowzz.jobs.state import STATE_OF_RQ_STATUS, JobState
+from flowzz.queues import census, keys
+from flowzz.queues.connection import Clients, connect, redis_errors
+from flowzz.queues.reading import read_attempt, read_job, read_log_line
+from flowzz.queues.records import AttemptRecord, JobPage, JobRecord, LogLine, QueueStats, WorkerInfo
+from flowzz.queues.transitions import Transitions
+
+REGISTRIES = {
+    JobState.ACTIVE: keys.WIP,
+    JobState.COMPLETED: keys.FINISHED,
+    JobState.FAILED: keys.FAILED,
+    JobState.DELAYED: keys.SCHEDULED,
+    JobState.PARKED: keys.PARKED,
+    JobState.CANCELED: keys.CANCELED,
+}
+NEWEST_FIRST = {JobState.COMPLETED, JobState.FAILED, JobState.CANCELED}
+MOST_PER_PAGE = 500
+
+
+class Queues:
+    """All queues in one Redis. Every method raises QueueUnavailable when Redis is away."""
+
+    def __init__(self, clients: Clients, *, keep_failed: int = 200) -> None:
+        self._clients = clients
+        self._keep_failed = keep_failed
+        self.transitions = Transitions(clients)
+
+    @classmethod
+    def open(cls, url: str, *, keep_failed: int = 200) -> Queues:
+        """Queues at a Redis URL; nothing is sent yet. Raises ConfigurationError for a URL that cannot be read."""
+        return cls(connect(url), keep_failed=keep_failed)
+
+    def close(self) -> None:
+        self._clients.close()
+
+    def ping(self) -> bool:
+        """True when Redis answers within a second."""
+        try:
+            with redis_errors():
+                return bool(self._clients.quick.ping())
+        except QueueUnavailable:
+            return False
+
+    def job(self, job_id: str) -> JobRecord:
+        """The job as it stands. Raises JobNotFound."""
+        found = self._read([job_id])
+        if not found:
+            raise JobNotFound(job_id)
+        return found[0]
+
+    def jobs(self, queue: str, state: JobState, *, offset: int = 0, limit: int = 50) -> JobPage:
+        """Jobs of one queue in one state: what runs next first, what ended last first. ``limit`` at most 500."""
+        offset, limit = max(0, offset), min(max(1, limit), MOST_PER_PAGE)
+        ids, total = self._ids(queue, state, offset, limit)
+        return JobPage(self._read(ids), total, offset, limit)
+
+    def attempts(self, job_id: str) -> list[AttemptRecord]:
+        """Every execution of the job that ended, oldest first (the last 100)."""
+        with redis_errors():
+            entries = self._clients.commands.xrange(keys.RESULTS(job_id))
+        return [read_attempt(entry_id, entry) for entry_id, entry in entries]
+
+    def log(self, job_id: str) -> list[LogLine]:
+        """The lines the handler logged, oldest first (the last 1,000)."""
+        with redis_errors():
+            return [read_log_line(raw) for raw in self._clients.commands.lrange(keys.LOG(job_id), 0, -1)]
+
+    def retry(self, job_id: str, reason: str = "") -> None:
+        """Let a failed, canceled, delayed or parked job wait again, with all its attempts; its history stays."""
+        self._manage("retry", job_id, reason, "failed", "canceled", "delayed", "parked")
+
+    def remove(self, job_id: str) -> None:
+        """Delete a job that is not active, with its history."""
+        self._manage("remove", job_id, "", "waiting", "delayed", "failed", "completed", "canceled", "parked")
+
+    def cancel(self, job_id: str, reason: str = "") -> None:
+        """Cancel a job: at once when it has not started, else as soon as its handler looks."""
+        self._manage("cancel", job_id, reason or "canceled", "waiting", "delayed", "parked", "active")
+
+    def wait(self, job_id: str, timeout: timedelta) -> JobRecord:
+        """The job once it is final, or as it stands when ``timeout`` is over. Blocks on its result stream."""
+        deadline = time.monotonic() + timeout.total_seconds()
+        seen = "0-0"
+        record = self.job(job_id)
+        while not record.state.is_final and (left := deadline - time.monotonic()) > 0:
+            with redis_errors():
+                block = max(1, int(min(left, 1.0) * 1000))
+                news: Any = self._clients.blocking.xread({keys.RESULTS(job_id): seen}, block=block)
+            if news:
+                entries = next(iter(news.values())) if isinstance(news, dict) else news[0][1]
+                seen = _last_id(entries)
+            record = self.job(job_id)
+        return record
+
+    def stats(self, names: Sequence[str], *, quick: bool = False) -> list[QueueStats]:
+        """Counts of the queues, in the order of ``names``; ``quick`` gives up after a second."""
+        return census.read_stats(self._clients.quick if quick else self._clients.commands, names)
+
+    def queue_names(self, *, quick: bool = False) -> list[str]:
+        """Every queue that ever had a job here."""
+        return census.queue_names(self._clients.quick if quick else self._clients.commands)
+
+    def workers(self) -> list[WorkerInfo]:
+        """Live workers, stock RQ ones included."""
+        return census.read_workers(self._clients.commands)
+
+    def quarantined(self) -> dict[str, str]:
+        """Ids that were taken from a queue but are no readable job → JSON of reason, queue and time (ms)."""
+        with redis_errors():
+            found = self._clients.commands.hgetall(keys.QUARANTINE())
+        return {key.decode(errors="replace"): value.decode(errors="replace") for key, value in found.items()}
+
+    def pause(self, queue: str, reason: str) -> None:
+        """No worker claims from the queue until it is resumed; what runs, finishes."""
+        with redis_errors():
+            self._clients.commands.hset(keys.PAUSED(), queue, reason)
+
+    def resume(self, queue: str) -> None:
+        with redis_errors():
+            self._clients.commands.hdel(keys.PAUSED(), queue)
+        self.transitions.wake([queue])
+
+    def last_ticks(self, schedules: Sequence[str]) -> dict[str, int]:
+        """The newest tick (Unix ms) that was claimed of each schedule that has one."""
+        with redis_errors():
+            pipeline = self._clients.commands.pipeline(transaction=False)
+            for name in schedules:
+                pipeline.hget(keys.SCHEDULE(name), "last_tick_ms")
+            found = pipeline.execute()
+        return {name: int(raw) for name, raw in zip(schedules, found, strict=True) if raw}
+
+    def begin_schedule(self, schedule: str, tick_ms: int) -> None:
+        """Remember ``tick_ms`` as the schedule's beginning, unless it has one."""
+        with redis_errors():
+            self._clients.commands.hsetnx(keys.SCHEDULE(schedule), "last_tick_ms", str(tick_ms))
+
+    def _manage(self, action: str, job_id: str, reason: str, *allowed: str) -> None:
+        answer, status = self.transitions.manage(action, job_id, reason, self._keep_failed)
+        if answer == "missing":
+            raise JobNotFound(job_id)
+        if answer == "refused":
+            state = STATE_OF_RQ_STATUS.get(status)
+            raise NotAllowedInState(job_id, action, state.value if state else status, allowed)
+
+    def _ids(self, queue: str, state: JobState, offset: int, limit: int) -> tuple[list[str], int]:
+        end = offset + limit - 1
+        with redis_errors():
+            pipeline = self._clients.commands.pipeline(transaction=False)
+            if state is JobState.WAITING:
+                pipeline.lrange(keys.QUEUE(queue), offset, end).llen(keys.QUEUE(queue))
+            else:
+                key = REGISTRIES[state](queue)
+                pipeline.zrange(key, offset, end, desc=state in NEWEST_FIRST).zcard(key)
+            members, total = pipeline.execute()
+        return [member.decode(errors="replace").partition(":")[0] for member in members], int(total)
+
+    def _read(self, ids: Sequence[str]) -> list[JobRecord]:
+        with redis_errors():
+            pipeline = self._clients.commands.pipeline(transaction=False)
+            for job_id in ids:
+                pipeline.hgetall(keys.JOB(job_id)).xrevrange(keys.RESULTS(job_id), count=1)
+            answers = pipeline.execute(raise_on_error=False)
+            rows = [(job_id, answers[2 * i], answers[2 * i + 1]) for i, job_id in enumerate(ids)]
+            rows = [row for row in rows if isinstance(row[1], dict) and row[1]]
+            for job_id, fields, _ in rows:
+                origin = fields.get(b"origin", b"").decode(errors="replace")
+                pipeline.zscore(keys.SCHEDULED(origin), job_id)
+            due = pipeline.execute(raise_on_error=False)
+        return [
+            read_job(job_id, fields, latest[0][1] if isinstance(latest, list) and latest else None, _score(score))
+            for (job_id, fields, latest), score in zip(rows, due, strict=True)
+        ]
+
+
+def _score(answer: Any) -> float | None:
+    return float(answer) if isinstance(answer, float | int | bytes) else None
+
+
+def _last_id(entries: Any) -> str:
+    while entries and isinstance(entries[0], list):
+        entries = entries[0]
+    last = entries[-1][0]
+    return last.decode() if isinstance(last, bytes) else str(last)

@@ -1,0 +1,126 @@
+"""The fields that Flowzz adds to RQ's job hash, and what the envelope holds.
+
+| field | meaning |
+|---|---|
+| flowzz | the envelope, JSON, written once at enqueue: ``Envelope`` below |
+| flowzz_attempts | runs so far that used up an attempt |
+| flowzz_stalled | times its worker was lost |
+| flowzz_execution | id of the last execution that claimed it |
+| flowzz_error | JSON ``{type, message}`` of the last failed run |
+| flowzz_note | why it is postponed, released or canceled; of a parked job, the name nobody registers |
+| flowzz_progress | JSON ``[percent, note]`` |
+| flowzz_checkpoint | JSON, saved by the handler |
+| flowzz_cancel | reason; set while somebody wants the running job to stop |
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+from flowzz.errors import FlowzzError
+
+ENTRY = "flowzz.workers.entry.run_job"
+"""The one callable that a job in Redis may name. A stock ``rq worker`` imports it; ours only compares it."""
+
+MAX_INFLATED = 8 * 1024 * 1024
+
+
+class UnreadableJob(FlowzzError):
+    """What Redis holds under this id is not a job that Flowzz can run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What Flowzz keeps of a job beyond RQ's fields, written once."""
+
+    job: str
+    attempts: int
+    max_stalled: int
+    nonce: str
+    company: str | None
+    schedule: str | None = None
+
+    def dump(self) -> str:
+        document: dict[str, Any] = {
+            "job": self.job,
+            "attempts": self.attempts,
+            "max_stalled": self.max_stalled,
+            "nonce": self.nonce,
+        }
+        if self.company is not None:
+            document["company"] = self.company
+        if self.schedule is not None:
+            document["schedule"] = self.schedule
+        return json.dumps(document, separators=(",", ":"))
+
+    @classmethod
+    def load(cls, raw: bytes | None) -> Envelope | None:
+        """The envelope, or None for a job that plain RQ enqueued. Raises UnreadableJob."""
+        if not raw:
+            return None
+        try:
+            document = json.loads(raw)
+            return cls(
+                job=str(document["job"]),
+                attempts=int(document["attempts"]),
+                max_stalled=int(document["max_stalled"]),
+                nonce=str(document["nonce"]),
+                company=document.get("company"),
+                schedule=document.get("schedule"),
+            )
+        except (ValueError, TypeError, KeyError) as error:
+            raise UnreadableJob(f"its envelope is broken: {error!r}") from None
+
+
+def dump_call(job: str, payload: Any) -> str:
+    """RQ's ``data`` of a job: the call of ENTRY, as RQ's JSON serializer writes it (uncompressed, which RQ reads)."""
+    return json.dumps([ENTRY, None, [job, payload], {}], separators=(",", ":"), ensure_ascii=False)
+
+
+def load_call(data: bytes | None) -> tuple[str, Any]:
+    """Job name and payload of RQ's ``data``.
+
+    Raises UnreadableJob for pickle, other callables, broken JSON and anything over 8 MiB once inflated.
+    """
+    if data is None:
+        raise UnreadableJob("it has no data")
+    text = _inflate(data)
+    if text[:1] == b"\x80":
+        raise UnreadableJob("it is pickled; Flowzz reads JSON only, so enqueue with RQ's JSONSerializer")
+    try:
+        call = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableJob(f"its data is not JSON: {error}") from None
+    if not (isinstance(call, list) and len(call) == 4):
+        raise UnreadableJob("its data is not a call [function, instance, args, kwargs]")
+    function, _, args, kwargs = call
+    if function != ENTRY:
+        raise UnreadableJob(f"it calls {str(function)[:200]!r}; only {ENTRY} is run")
+    return _arguments(args, kwargs)
+
+
+def _arguments(args: Any, kwargs: Any) -> tuple[str, Any]:
+    values = list(args) if isinstance(args, list) else []
+    if isinstance(kwargs, dict):
+        values += [kwargs[name] for name in ("job", "payload")[len(values) :] if name in kwargs]
+    if len(values) != 2 or not isinstance(values[0], str):
+        raise UnreadableJob(f"expected {ENTRY} to be called with (job name, payload), got {len(values)} arguments")
+    return values[0], values[1]
+
+
+def _inflate(data: bytes) -> bytes:
+    inflater = zlib.decompressobj()
+    try:
+        text = inflater.decompress(data, MAX_INFLATED)
+    except zlib.error:
+        return data
+    if inflater.unconsumed_tail:
+        raise UnreadableJob(f"its data is larger than {MAX_INFLATED:,} bytes once inflated")
+    return text
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,64 @@
+"""The whole Redis key map: every key Flowzz reads or writes, once.
+
+The Lua scripts get the same prefixes from ``lua_preamble``, and docs/engine's table is printed from ``KEYS``, so a
+key is spelt in one place. Names under ``rq:`` and their formats are RQ 3's (``rq/job.py``, ``rq/queue.py``,
+``rq/registry.py``, ``rq/results.py``, ``rq/worker_registration.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A family of keys: ``prefix`` followed by ``of`` (nothing for a single key)."""
+
+    name: str
+    prefix: str
+    of: str
+    type: str
+    meaning: str
+
+    def __call__(self, suffix: str = "") -> str:
+        return self.prefix + suffix
+
+
+JOB = Key("job", "rq:job:", "job id", "hash", "RQ's fields, and the fields flowzz* listed in fields.py")
+QUEUES = Key("queues", "rq:queues", "", "set", "keys of all queues")
+QUEUE = Key("queue", "rq:queue:", "queue", "list", "waiting job ids; the head runs next")
+WIP = Key("wip", "rq:wip:", "queue", "zset", "'job id:execution id'; score: end of the lease, Unix seconds")
+FINISHED = Key("finished", "rq:finished:", "queue", "zset", "completed job ids; score: Unix seconds a year after the end")
+FAILED = Key("failed", "rq:failed:", "queue", "zset", "failed job ids; score: Unix seconds a year after the end")
+SCHEDULED = Key("scheduled", "rq:scheduled:", "queue", "zset", "delayed job ids; score: due time, Unix seconds with decimals")
+CANCELED = Key("canceled", "rq:canceled:", "queue", "zset", "canceled job ids; score: Unix seconds a year after the end")
+RESULTS = Key("results", "rq:results:", "job id", "stream", "one entry an ended execution: RQ's result fields, and ours")
+WORKERS = Key("workers", "rq:workers", "", "set", "keys of all registered workers")
+WORKERS_OF = Key("workers_of", "rq:workers:", "queue", "set", "keys of the workers that serve the queue")
+WORKER = Key("worker", "rq:worker:", "worker", "hash", "RQ's worker fields; expires when heartbeats stop")
+SUSPENDED = Key("suspended", "rq:suspended", "", "string", "set by `rq suspend`: no worker claims")
+PARKED = Key("parked", "flowzz:parked:", "queue", "zset", "ids of jobs whose plugin is missing; score: Unix seconds")
+WAKE = Key("wake", "flowzz:wake:", "queue", "zset", "one marker while there is news for an idle worker")
+PAUSED = Key("paused", "flowzz:paused", "", "hash", "queue → reason it is paused")
+STEP = Key("step", "flowzz:step:", "worker", "string", "token and answer of the worker's last step, for a repeat; 10 min")
+LOG = Key("log", "flowzz:log:", "job id", "list", "the job's log: 'Unix ms|attempt|message', last 1,000")
+QUARANTINE = Key("quarantine", "flowzz:quarantine", "", "hash", "id of an unreadable job → reason, queue and time (JSON)")
+SCHEDULE = Key("schedule", "flowzz:schedule:", "schedule", "hash", "last_tick_ms: the newest tick that was claimed")
+EVENTS = Key("events", "flowzz:events", "", "stream", "transitions, one entry a script call; about the last 10,000")
+
+KEYS = (
+    JOB, QUEUES, QUEUE, WIP, FINISHED, FAILED, SCHEDULED, CANCELED, RESULTS, WORKERS, WORKERS_OF, WORKER, SUSPENDED,
+    PARKED, WAKE, PAUSED, STEP, LOG, QUARANTINE, SCHEDULE, EVENTS,
+)  # fmt: skip
+
+
+def lua_preamble() -> str:
+    """``local K = {…}``: the prefixes for the scripts, by name."""
+    entries = ", ".join(f"{key.name} = '{key.prefix}'" for key in KEYS)
+    return f"local K = {{{entries}}}\n"
+
+
+def markdown_table() -> str:
+    """The key map as the documentation shows it."""
+    rows = [f"| `{key.prefix}{'<' + key.of + '>' if key.of else ''}` | {key.type} | {key.meaning} |" for key in KEYS]
+    return "\n".join(["| key | type | meaning |", "|---|---|---|", *rows])

@@ -1,0 +1,31 @@
+-- Claim one tick of one schedule and enqueue its jobs: whoever comes second changes nothing.
+-- KEYS: none.
+-- ARGV: 1 schedule, 2 tick (Unix ms), 3 number of jobs, then as in enqueue.lua.
+-- Events: tick, waiting, delayed.
+-- Returns: -1 the tick (or a newer one) was claimed before, else how many jobs were stored.
+-- @include time
+-- @include events
+-- @include place
+-- @include enqueue
+
+local key = K.schedule .. ARGV[1]
+local last = redis.call('HGET', key, 'last_tick_ms')
+if last and tonumber(last) >= tonumber(ARGV[2]) then
+  return -1
+end
+redis.call('HSET', key, 'last_tick_ms', ARGV[2])
+local now = now_ms()
+local stamp = iso(now)
+local stored = 0
+for i = 1, tonumber(ARGV[3]) do
+  local at = 4 + (i - 1) * 7
+  local due = ARGV[at + 6]
+  if string.sub(due, 1, 3) == 'in:' then
+    due = tostring(now + tonumber(string.sub(due, 4)))
+  end
+  local answer = enqueue_one(now, stamp, ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], due)
+  if answer == 1 then stored = stored + 1 end
+end
+note('tick', '', ARGV[1], ARGV[2])
+publish()
+return stored

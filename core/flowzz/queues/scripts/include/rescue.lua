@@ -1,0 +1,44 @@
+-- rescue(now, stamp, queue, member, keep, text, max): move one job whose lease has ended.
+
+local function max_stalled(envelope, default)
+  if not envelope then return default end
+  local ok, document = pcall(cjson.decode, envelope)
+  return ok and type(document) == 'table' and tonumber(document.max_stalled) or default
+end
+
+local function rescue(now, stamp, queue, member, keep, text, default)
+  redis.call('ZREM', K.wip .. queue, member)
+  local colon = string.find(member, ':', 1, true)
+  local id = colon and string.sub(member, 1, colon - 1) or member
+  local execution = colon and string.sub(member, colon + 1) or ''
+  local key = K.job .. id
+  local job = redis.pcall('HMGET', key, 'status', 'flowzz', 'flowzz_stalled', 'worker_name', 'flowzz_execution',
+    'flowzz_attempts')
+  if job.err or job[1] ~= 'started' or (job[5] and job[5] ~= execution) then
+    return {queue, id, execution, 'gone'}
+  end
+  local stalled = tonumber(job[3] or '0') + 1
+  local attempt = tostring(tonumber(job[6] or '0') + 1)
+  local failed = stalled > max_stalled(job[2], default)
+  local error = cjson.encode({type = 'Stalled', message = 'its worker ' .. (job[4] or '?') .. ' was lost'})
+  local entry = {'type', failed and 2 or 4, 'worker_name', job[4] or '', 'execution_id', execution,
+    'execution_ended_at', string.format('%.6f', now / 1000), 'outcome', failed and 'failed' or 'stalled',
+    'attempt', attempt, 'error', error}
+  if failed then
+    entry[#entry + 1] = 'exc_string'
+    entry[#entry + 1] = text
+  end
+  redis.call('XADD', K.results .. id, 'MAXLEN', '100', '*', unpack(entry))
+  if failed then
+    redis.call('HSET', key, 'status', 'failed', 'ended_at', stamp, 'flowzz_stalled', stalled, 'flowzz_error', error)
+    redis.call('ZADD', K.failed .. queue, string.format('%.3f', now / 1000 + YEAR), id)
+    trim(K.failed .. queue, keep)
+    note('failed', queue, id, 'stalled')
+    return {queue, id, execution, 'failed'}
+  end
+  redis.call('HSET', key, 'status', 'queued', 'flowzz_stalled', stalled)
+  push(queue, id, true)
+  wake(queue)
+  note('stalled', queue, id, execution)
+  return {queue, id, execution, 'waiting'}
+end

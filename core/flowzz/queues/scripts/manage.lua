@@ -1,0 +1,58 @@
+-- What a person does to one job: retry, remove or cancel it.
+-- KEYS: none.
+-- ARGV: 1 action (retry, remove, cancel), 2 job id, 3 reason, 4 keep failed.
+-- Events: waiting, removed, canceled, cancel_requested.
+-- Returns: {'ok', status before} | {'missing'} | {'refused', status} (the action does not apply to that status).
+-- @include time
+-- @include events
+-- @include place
+
+local action, id, reason = ARGV[1], ARGV[2], ARGV[3]
+local key = K.job .. id
+local job = redis.pcall('HMGET', key, 'status', 'origin', 'created_at')
+if job.err then job = {false, false, false} end
+local status, queue = job[1], job[2]
+if not status or not queue then return {'missing'} end
+
+local PLACE = {scheduled = K.scheduled, failed = K.failed, stopped = K.failed, finished = K.finished,
+  canceled = K.canceled, deferred = K.parked}
+local ADMITS = {
+  retry = {failed = true, canceled = true, scheduled = true, deferred = true, stopped = true},
+  remove = {queued = true, scheduled = true, failed = true, finished = true, canceled = true, deferred = true, stopped = true},
+  cancel = {queued = true, scheduled = true, deferred = true, started = true},
+}
+if not ADMITS[action][status] then return {'refused', status} end
+
+local function leave()
+  if status == 'queued' then
+    redis.call('LREM', K.queue .. queue, 0, id)
+  elseif PLACE[status] then
+    redis.call('ZREM', PLACE[status] .. queue, id)
+  end
+end
+
+if action == 'cancel' and status == 'started' then
+  redis.call('HSET', key, 'flowzz_cancel', reason)
+  note('cancel_requested', queue, id)
+else
+  local now = now_ms()
+  leave()
+  if action == 'retry' then
+    redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso(now), 'ended_at', '', 'flowzz_attempts', '0',
+      'flowzz_stalled', '0', 'flowzz_note', reason)
+    redis.call('HDEL', key, 'flowzz_cancel', 'flowzz_error')
+    push(queue, id, false)
+    wake(queue)
+    note('waiting', queue, id, 'retry')
+  elseif action == 'remove' then
+    forget(id)
+    note('removed', queue, id)
+  else
+    redis.call('HSET', key, 'status', 'canceled', 'ended_at', iso(now), 'flowzz_note', reason)
+    redis.call('ZADD', K.canceled .. queue, string.format('%.3f', now / 1000 + YEAR), id)
+    trim(K.canceled .. queue, tonumber(ARGV[4]))
+    note('canceled', queue, id)
+  end
+end
+publish()
+return {'ok', status}

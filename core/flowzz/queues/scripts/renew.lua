@@ -1,0 +1,41 @@
+-- A sign of life: renew a worker's registration and the leases of all its executions.
+-- KEYS: none.
+-- ARGV: 1 worker, 2 lease (ms), 3 seconds the registration lives, 4 number of registration fields, then
+--       field, value …; then number of queues and the queues; then for each execution: queue, job id, execution id.
+-- Returns: for each execution 1 renewed, 0 lost, 2 renewed and somebody asked to cancel it.
+-- @include time
+
+local worker, lease = ARGV[1], tonumber(ARGV[2])
+local now = now_ms()
+local key = K.worker .. worker
+local at = 5
+local fields = {}
+for i = 1, 2 * tonumber(ARGV[4]) do
+  fields[i] = ARGV[at]
+  at = at + 1
+end
+redis.call('HSET', key, 'last_heartbeat', iso(now), unpack(fields))
+redis.call('HSETNX', key, 'birth', iso(now))
+redis.call('EXPIRE', key, ARGV[3])
+redis.call('SADD', K.workers, key)
+local count = tonumber(ARGV[at])
+for i = 1, count do
+  redis.call('SADD', K.workers_of .. ARGV[at + i], key)
+end
+at = at + count + 1
+
+local answers = {}
+local ends = string.format('%.3f', (now + lease) / 1000)
+while ARGV[at] do
+  local queue, id, execution = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local renewed = redis.call('ZADD', K.wip .. queue, 'XX', 'CH', ends, id .. ':' .. execution)
+  if renewed == 0 and not redis.call('ZSCORE', K.wip .. queue, id .. ':' .. execution) then
+    answers[#answers + 1] = 0
+  elseif redis.call('HEXISTS', K.job .. id, 'flowzz_cancel') == 1 then
+    answers[#answers + 1] = 2
+  else
+    answers[#answers + 1] = 1
+  end
+  at = at + 3
+end
+return answers

@@ -1,0 +1,30 @@
+-- Give back the jobs whose lease has ended, in all queues; a job that stalls too often fails.
+-- KEYS: none.
+-- ARGV: 1 most jobs to move, 2 keep failed, 3 text of the failure (base64 of zlib), 4 max stalled of a job without envelope.
+-- Events: stalled, failed, quarantined.
+-- Returns: for each job moved {queue, id, execution id, 'waiting' | 'failed' | 'gone'}.
+-- @include time
+-- @include events
+-- @include place
+-- @include rescue
+
+local now = now_ms()
+local stamp = iso(now)
+local moved = {}
+for _, queue_key in ipairs(redis.call('SMEMBERS', K.queues)) do
+  if string.sub(queue_key, 1, #K.queue) == K.queue and #moved < tonumber(ARGV[1]) then
+    local queue = string.sub(queue_key, #K.queue + 1)
+    local late = redis.pcall('ZRANGEBYSCORE', K.wip .. queue, '-inf', string.format('%.3f', now / 1000),
+      'LIMIT', 0, tonumber(ARGV[1]) - #moved)
+    if not late.err then
+      for _, member in ipairs(late) do
+        moved[#moved + 1] = rescue(now, stamp, queue, member, tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]))
+      end
+    end
+  end
+end
+for _, key in ipairs(redis.call('SMEMBERS', K.workers)) do
+  if redis.call('EXISTS', key) == 0 then redis.call('SREM', K.workers, key) end
+end
+publish()
+return moved

@@ -1,0 +1,75 @@
+-- The heart: settle finished executions and claim the next jobs, in one round trip.
+-- KEYS: none.
+-- ARGV: 1 worker, 2 token of this step, 3 lease (ms), 4 jobs wanted, 5 keep completed, 6 keep failed,
+--       7 number of queues, then the queues in the order to look at them,
+--       then the number of settlements, and for each 11 values:
+--         queue, job id, execution id, kind, attempts made, attempt, started at (Unix s), delay (ms),
+--         body (base64: JSON result of 'completed', zlib text of an error; or ''), error (JSON {type, message} or ''),
+--         note.
+--       kind: completed, retrying, failed, postponed, released, parked, canceled.
+-- Settling counts only while the execution holds its lease (its member is in rq:wip).
+-- A repeat with the token of the worker's last step settles nothing and answers as then.
+-- Events: completed, retrying, failed, postponed, released, parked, canceled, active, waiting (promoted),
+--         late_commit_rejected, quarantined.
+-- Returns: {verdicts, claims, next due (Unix ms or -1), now (Unix ms)};
+--   verdict: 1 settled, 0 refused (lease lost), 2 the job's hash was gone;
+--   claim: {queue, id, execution id, data, envelope, attempts made, stalled, checkpoint, timeout, started at (Unix s)}.
+-- @include time
+-- @include events
+-- @include place
+-- @include settle
+-- @include claim
+
+local worker, token = ARGV[1], ARGV[2]
+local lease, want = tonumber(ARGV[3]), tonumber(ARGV[4])
+local keep = {finished = tonumber(ARGV[5]), failed = tonumber(ARGV[6])}
+local now = now_ms()
+local stamp = iso(now)
+
+local queues = {}
+local at = 8
+for _ = 1, tonumber(ARGV[7]) do
+  queues[#queues + 1] = ARGV[at]
+  at = at + 1
+end
+
+local before = redis.call('GET', K.step .. worker)
+if before then
+  local answer = cjson.decode(before)
+  if answer.token == token then
+    return {answer.verdicts, reclaim(answer.claims), '-1', tostring(now)}
+  end
+end
+
+local verdicts = {}
+local touched = {}
+for i = 1, tonumber(ARGV[at]) do
+  local s = at + 1 + (i - 1) * 11
+  verdicts[i] = settle(now, stamp, worker, touched, {
+    queue = ARGV[s], id = ARGV[s + 1], execution = ARGV[s + 2], kind = ARGV[s + 3], made = ARGV[s + 4],
+    attempt = ARGV[s + 5], started = ARGV[s + 6], delay = ARGV[s + 7], body = ARGV[s + 8], error = ARGV[s + 9],
+    note = ARGV[s + 10]})
+end
+for registry, kind in pairs(touched) do
+  trim(registry, keep[kind])
+end
+
+local claims, due = {}, -1
+if want > 0 and redis.call('EXISTS', K.suspended) == 0 then
+  local paused = #queues > 0 and redis.call('HMGET', K.paused, unpack(queues)) or {}
+  for i, queue in ipairs(queues) do
+    local next_due = promote(now, stamp, queue)
+    if next_due >= 0 and (due < 0 or next_due < due) then due = next_due end
+    if not paused[i] and #claims < want then
+      claim(now, stamp, worker, token, lease, queue, want - #claims, claims)
+    end
+  end
+end
+
+local remembered = {}
+for i, c in ipairs(claims) do remembered[i] = {c[1], c[2], c[3]} end
+if #verdicts > 0 or #claims > 0 then
+  redis.call('SET', K.step .. worker, cjson.encode({token = token, verdicts = verdicts, claims = remembered}), 'EX', 600)
+end
+publish()
+return {verdicts, claims, string.format('%.3f', due), tostring(now)}

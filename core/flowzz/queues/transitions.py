@@ -1,0 +1,243 @@
+"""Typed wrappers of the scripts: what a worker, a scheduler and a producer do to jobs. One call, one round trip.
+
+Every method raises QueueUnavailable when Redis is away; whether the script ran is then unknown, and the same call may
+be repeated: an enqueue by its id and nonce, a step by its token.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from flowzz.queues.connection import Clients, redis_errors
+from flowzz.queues.fields import Envelope, dump_call
+from flowzz.queues.keys import WAKE
+from flowzz.queues.scripts import script_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A validated job on its way in. ``due`` is Unix ms, ``'in:<ms>'`` from Redis's now, or '' for at once."""
+
+    id: str
+    queue: str
+    payload: Any
+    envelope: Envelope
+    timeout_s: int
+    due: str = ""
+
+    def arguments(self) -> list[str | int]:
+        return [
+            self.id,
+            self.queue,
+            dump_call(self.envelope.job, self.payload),
+            self.envelope.dump(),
+            self.envelope.job,
+            self.timeout_s,
+            self.due,
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job under our lease, raw as Redis holds it; ``started_at`` is Unix seconds by Redis's clock."""
+
+    queue: str
+    job_id: str
+    execution_id: str
+    data: bytes
+    envelope: bytes
+    attempts_made: int
+    stalled: int
+    checkpoint: bytes
+    timeout: bytes
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """How one execution ended, ready for the script (see step.lua for each value)."""
+
+    queue: str
+    job_id: str
+    execution_id: str
+    kind: str
+    attempts_made: int
+    attempt: int
+    started_at: float
+    delay_ms: int = 0
+    body: str = ""
+    error: str = ""
+    note: str = ""
+
+    def arguments(self) -> tuple[str | int, ...]:
+        return (
+            self.queue,
+            self.job_id,
+            self.execution_id,
+            self.kind,
+            self.attempts_made,
+            self.attempt,
+            f"{self.started_at:.6f}",
+            self.delay_ms,
+            self.body,
+            self.error,
+            self.note,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StepReply:
+    """``verdicts`` one a settlement (1 settled, 0 refused, 2 gone); ``next_due_ms`` Unix ms or -1; times by Redis."""
+
+    verdicts: list[int]
+    claims: list[Claim]
+    next_due_ms: float
+    now_ms: float
+
+
+class Transitions:
+    """Every change of a job's place, as one script call each."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._scripts: dict[tuple[str, int], Any] = {}
+
+    def _run(self, name: str, arguments: Sequence[Any], client: redis.Redis | None = None) -> Any:
+        client = client or self._clients.commands
+        script = self._scripts.get((name, id(client)))
+        if script is None:
+            script = self._scripts[name, id(client)] = client.register_script(script_text(name))
+        with redis_errors():
+            return script(args=arguments)
+
+    def enqueue(self, jobs: Sequence[NewJob]) -> list[int]:
+        """For each job 1 stored, 0 there already (a repeat), -1 its id belongs to another job."""
+        arguments: list[Any] = [len(jobs)]
+        for job in jobs:
+            arguments += job.arguments()
+        return [int(answer) for answer in self._run("enqueue", arguments)]
+
+    def fire(self, schedule: str, tick_ms: int, jobs: Sequence[NewJob]) -> int | None:
+        """Claim the tick and enqueue its jobs; None when somebody else claimed it (or a newer one), else how many."""
+        arguments: list[Any] = [schedule, tick_ms, len(jobs)]
+        for job in jobs:
+            arguments += job.arguments()
+        answer = int(self._run("fire", arguments))
+        return None if answer < 0 else answer
+
+    def step(
+        self,
+        worker: str,
+        token: str,
+        *,
+        lease_ms: int,
+        want: int,
+        keep_completed: int,
+        keep_failed: int,
+        queues: Sequence[str],
+        settlements: Sequence[Settlement],
+    ) -> StepReply:
+        """Settle and claim. The same ``token`` again answers as before and changes nothing."""
+        arguments: list[Any] = [worker, token, lease_ms, want, keep_completed, keep_failed, len(queues), *queues]
+        arguments.append(len(settlements))
+        for settlement in settlements:
+            arguments += settlement.arguments()
+        verdicts, claims, next_due, now = self._run("step", arguments)
+        return StepReply(
+            verdicts=[int(verdict) for verdict in verdicts],
+            claims=[_claim(raw) for raw in claims],
+            next_due_ms=float(next_due),
+            now_ms=float(now),
+        )
+
+    def renew(
+        self,
+        worker: str,
+        *,
+        lease_ms: int,
+        ttl_s: int,
+        fields: Mapping[str, str | int],
+        queues: Sequence[str],
+        executions: Sequence[tuple[str, str, str]],
+    ) -> list[int]:
+        """Sign of life. For each (queue, job id, execution id): 1 renewed, 0 lost, 2 renewed and to be canceled."""
+        arguments: list[Any] = [worker, lease_ms, ttl_s, len(fields)]
+        for name, value in fields.items():
+            arguments += (name, value)
+        arguments += (len(queues), *queues)
+        for execution in executions:
+            arguments += execution
+        return [int(answer) for answer in self._run("renew", arguments, self._clients.quick)]
+
+    def deregister(self, worker: str, queues: Sequence[str]) -> None:
+        """Take the worker off the lists; its leases are not touched."""
+        self._run("deregister", [worker, *queues], self._clients.quick)
+
+    def report(
+        self,
+        claim: Claim,
+        attempt: int,
+        *,
+        progress: tuple[float, str] | None = None,
+        checkpoint: Any = None,
+        log: Sequence[str] = (),
+    ) -> bool:
+        """Store what a running execution reports; False when it no longer holds the lease."""
+        arguments = [
+            claim.queue,
+            claim.job_id,
+            claim.execution_id,
+            attempt,
+            "" if progress is None else json.dumps(progress),
+            "" if checkpoint is None else json.dumps(checkpoint),
+            *log,
+        ]
+        return int(self._run("report", arguments)) == 1
+
+    def rescue(self, *, limit: int, keep_failed: int, failure_text: str, max_stalled: int) -> list[tuple[str, str, str]]:
+        """Give back jobs whose lease has ended: (queue, job id, 'waiting' | 'failed' | 'gone') for each."""
+        moved = self._run("rescue", [limit, keep_failed, failure_text, max_stalled])
+        return [(entry[0].decode(), entry[1].decode(errors="replace"), entry[3].decode()) for entry in moved]
+
+    def unpark(self, jobs: Sequence[str]) -> int:
+        """Jobs parked for want of one of these names wait again; how many."""
+        return int(self._run("unpark", jobs)) if jobs else 0
+
+    def manage(self, action: str, job_id: str, reason: str, keep_failed: int) -> tuple[str, str]:
+        """retry, remove or cancel one job: ('ok', status before), ('missing', '') or ('refused', status)."""
+        answer = [part.decode() for part in self._run("manage", [action, job_id, reason, keep_failed])]
+        return answer[0], answer[1] if len(answer) > 1 else ""
+
+    def await_news(self, queues: Sequence[str], timeout_s: float) -> bool:
+        """Block until one of the queues has news or the time is over; True when there is news."""
+        keys = [WAKE(queue) for queue in queues]
+        with redis_errors():
+            return self._clients.blocking.bzpopmin(keys, timeout=max(timeout_s, 0.001)) is not None
+
+    def wake(self, queues: Sequence[str]) -> None:
+        """Pass news on to another idle worker."""
+        with redis_errors():
+            pipeline = self._clients.quick.pipeline(transaction=False)
+            for queue in queues:
+                pipeline.zadd(WAKE(queue), {"1": 0})
+            pipeline.execute()
+
+
+def _claim(raw: Sequence[bytes]) -> Claim:
+    return Claim(
+        queue=raw[0].decode(),
+        job_id=raw[1].decode(errors="replace"),
+        execution_id=raw[2].decode(),
+        data=raw[3],
+        envelope=raw[4],
+        attempts_made=int(raw[5] or 0),
+        stalled=int(raw[6] or 0),
+        checkpoint=raw[7],
+        timeout=raw[8],
+        started_at=float(raw[9]),
+    )
