@@ -10,6 +10,7 @@
     │   ├── DuplicateJob                ... an id that another job already has
     │   ├── PayloadTooLarge             ... a payload over the size limit
     │   └── NotAllowedInState           ... an action that the job's state does not admit
+    ├── MigrationFailed             the operator: the database's tables could not be brought up to date
     ├── NotFound                    a company, connection or user that is not stored
     ├── QueueUnavailable            Redis cannot be reached or refuses to write
     └── JobSignal                   raised by a handler: what the runtime does next
@@ -25,7 +26,7 @@ A handler that raises anything else is retried by its job's policy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any
@@ -40,6 +41,19 @@ class FlowzzError(Exception):
 
 class ConfigurationError(FlowzzError):
     """A setting is missing or wrong; the message names it and says what was expected."""
+
+
+class MigrationFailed(FlowzzError):
+    """Tables could not be brought up to date; what failed was rolled back.
+
+    ``failures`` maps ``core`` or a plugin's name to its problem; ``ran`` lists the migrations that did succeed.
+    """
+
+    def __init__(self, failures: Mapping[str, str], ran: Sequence[str] = ()) -> None:
+        self.failures = dict(failures)
+        self.ran = list(ran)
+        said = "; ".join(f"{name}: {problem}" for name, problem in self.failures.items())
+        super().__init__(f"migration failed and was rolled back: {said}")
 
 
 class QueueUnavailable(FlowzzError):

@@ -19,9 +19,7 @@ from flowzz.jobs.options import EnqueueOptions
 class EnqueuePort(Protocol):
     """How a webhook, a schedule or a demo puts a job into its queue."""
 
-    def enqueue(
-        self, job: str, payload: Mapping[str, Any] | BaseModel, options: EnqueueOptions | None = None
-    ) -> str:
+    def enqueue(self, job: str, payload: Mapping[str, Any] | BaseModel, options: EnqueueOptions | None = None) -> str:
         """Validate and enqueue in one script call; the job's id.
 
         Raises UnknownJob, InvalidPayload, DuplicateJob, PayloadTooLarge or QueueUnavailable; then nothing was
@@ -109,9 +107,22 @@ class ConnectionType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migrations:
-    """An Alembic script folder for the plugin's own tables (all named ``<plugin>_*``).
+    """The plugin's own tables, as Alembic revisions.
 
-    Run by ``flowzz up`` and ``flowzz migrate`` with the version table ``alembic_version_<plugin>``.
+    ``folder`` needs exactly one thing in it: a folder ``versions`` with the revision files. No ``env.py``, no
+    ``alembic.ini``: Flowzz brings those. Ship the files as package data. Each revision is a Python file with
+
+    - ``revision``: unique in the plugin, at most 32 characters, such as ``"coinzz_0001"``;
+    - ``down_revision``: the one before it, None in the first. ``branch_labels`` and ``depends_on`` are None;
+    - ``upgrade()``: uses ``alembic.op``. Every table is named ``<plugin>_*``. Times are of the type
+      ``flowzz.store.UtcDateTime``. A column that names a company may refer to ``flowzz_companies.id`` and one
+      that names a connection to ``flowzz_connections.id``; with ``ondelete="CASCADE"`` its rows go when the
+      company or connection is removed, without it the removal is refused while they exist.
+
+    A revision runs once, in a transaction of its own that is rolled back when it fails, on SQLite as on
+    PostgreSQL, with SQLite's foreign keys off (so ``op.batch_alter_table`` is safe). The core's tables are there
+    by then; other plugins' may not be. Which ran is kept in ``alembic_version_<plugin>``. ``flowzz up`` and
+    ``flowzz migrate`` run them; one process at a time does so however many start.
     """
 
     plugin: str

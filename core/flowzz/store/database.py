@@ -1,0 +1,154 @@
+"""The way to the database: SQLite in the home folder, or PostgreSQL; how each is opened, and sessions on it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from flowzz.errors import ConfigurationError
+from flowzz.settings import Settings
+from flowzz.store.private_files import exclusive, private_file
+
+BUSY_TIMEOUT_MS = 15_000
+"""How long an SQLite statement waits for another process's write, in milliseconds."""
+
+CONNECT_TIMEOUT_S = 5
+POOL_SIZE, POOL_OVERFLOW, POOL_TIMEOUT_S = 5, 20, 30
+BEGIN_MODE = "flowzz_sqlite_begin"
+ACCEPTED = "postgresql://user:password@host/database or sqlite:////absolute/path/to/file"
+
+
+class Sessions:
+    """An engine, and the sessions on it. The base of every part of the store; safe to use from many threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._reader = engine.execution_options(**{BEGIN_MODE: "DEFERRED"})
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A session that commits when the block ends and rolls back when it raises.
+
+        On SQLite it holds the database's one write lock from its first statement on (so that reading and then
+        writing can never fail with "database is locked" in the middle). Keep it short: no upstream call, no
+        waiting and no second session inside.
+        """
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def _reading(self) -> Iterator[Session]:
+        """A session that only reads; on SQLite it neither waits for a writer nor keeps one waiting."""
+        with Session(self._reader, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def ping(self) -> bool:
+        """True when the database answers a query; it takes 5 s at most to say that PostgreSQL does not."""
+        try:
+            with self._reader.connect() as connection:
+                connection.execute(text("SELECT 1"))
+        except SQLAlchemyError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the pooled connections. Calling it again does nothing."""
+        self.engine.dispose()
+
+
+def open_engine(settings: Settings) -> Engine:
+    """The engine that the settings ask for. Connects to nothing yet, but makes SQLite's file (0600).
+
+    Raises ConfigurationError, without the URL's password, when DATABASE_URL is neither PostgreSQL nor an SQLite
+    file, or its driver is missing.
+    """
+    url = _url(settings)
+    return _sqlite_engine(url) if url.get_backend_name() == "sqlite" else _postgres_engine(url)
+
+
+def sqlite_file(engine: Engine) -> Path | None:
+    """The file of an SQLite engine; None for PostgreSQL."""
+    return Path(engine.url.database or "") if engine.dialect.name == "sqlite" else None
+
+
+def _url(settings: Settings) -> URL:
+    if settings.database_url is None:
+        return URL.create("sqlite", database=str(settings.data_folder / "flowzz.db"))
+    given = settings.database_url.get_secret_value().strip()
+    if given.startswith("postgres://"):
+        given = given.replace("postgres://", "postgresql://", 1)
+    try:
+        url = make_url(given)
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(f"DATABASE_URL: expected {ACCEPTED}; it could not be read as a URL") from None
+    if url.drivername in ("postgresql", "postgresql+psycopg"):
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername in ("sqlite", "sqlite+pysqlite") and _is_file(url.database):
+        return url.set(drivername="sqlite", database=str(Path(url.database or "").expanduser().resolve()))
+    raise ConfigurationError(f"DATABASE_URL: expected {ACCEPTED}; got the kind {url.drivername!r}")
+
+
+def _is_file(database: str | None) -> bool:
+    # An SQLite in memory would be another, empty one for each process and thread.
+    return bool(database) and database != ":memory:" and not str(database).startswith("file:")
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    file = Path(url.database or "")
+    try:
+        with exclusive(file.with_name(f"{file.name}.lock")):
+            private_file(file)
+            _switch_to_wal(file)
+    except (OSError, sqlite3.Error) as error:
+        raise ConfigurationError(f"the SQLite file {file} cannot be opened: {error}") from None
+    engine = create_engine(
+        url, hide_parameters=True, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW, pool_timeout=POOL_TIMEOUT_S
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _switch_to_wal(file: Path) -> None:
+    # The mode is kept in the file. SQLite answers "locked" at once when two processes switch together, whatever the
+    # busy timeout says; hence under the lock and not in each connection.
+    with closing(sqlite3.connect(file, timeout=BUSY_TIMEOUT_MS / 1000)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    # No isolation level: Python's own implicit BEGIN would leave DDL and reads outside the transaction.
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA foreign_keys=ON")
+    # FULL: a webhook that we answered with 2xx is still there after a power cut.
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    mode = connection.get_execution_options().get(BEGIN_MODE, "IMMEDIATE")
+    connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+def _postgres_engine(url: URL) -> Engine:
+    try:
+        return create_engine(
+            url,
+            hide_parameters=True,
+            pool_size=POOL_SIZE,
+            max_overflow=POOL_OVERFLOW,
+            pool_timeout=POOL_TIMEOUT_S,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "flowzz"},
+        )
+    except (ImportError, NoSuchModuleError):
+        raise ConfigurationError(
+            "DATABASE_URL names PostgreSQL, whose driver is missing; install it with: pip install 'flowzz[postgres]'"
+        ) from None
