@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
+from flowzz.plugins.host import PluginHost
 from pydantic import BaseModel
 
 from flowzz.clock import now
@@ -20,7 +21,6 @@ from flowzz.jobs.definition import JobDefinition
 from flowzz.jobs.options import EnqueueOptions
 from flowzz.jobs.payload import parse_payload
 from flowzz.plugins.contributions import Schedule
-from flowzz.plugins.host import PluginHost
 from flowzz.queues.engine import Queues
 from flowzz.queues.fields import Envelope, dump_call
 from flowzz.queues.records import QueueStats
@@ -74,9 +74,7 @@ class Flowzz:
     ) -> None:
         self.close()
 
-    def enqueue(
-        self, job: str, payload: Mapping[str, Any] | BaseModel, options: EnqueueOptions | None = None
-    ) -> str:
+    def enqueue(self, job: str, payload: Mapping[str, Any] | BaseModel, options: EnqueueOptions | None = None) -> str:
         """Validate the payload and put the job into its queue, in one script call; returns the job's id.
 
         Repeats with the same ``job_id`` and ``nonce`` are one job. Raises UnknownJob, InvalidPayload,

@@ -42,7 +42,9 @@ class Settings(BaseSettings):
         description="REDIS_URL: redis://, rediss:// or unix://. Wins over REDIS_HOST.",
     )
     redis_host: str | None = Field(default=None, validation_alias=_bare("REDIS_HOST"), description="REDIS_HOST.")
-    redis_port: int = Field(default=6379, ge=1, le=65535, validation_alias=_bare("REDIS_PORT"), description="REDIS_PORT.")
+    redis_port: int = Field(
+        default=6379, ge=1, le=65535, validation_alias=_bare("REDIS_PORT"), description="REDIS_PORT."
+    )
     redis_password: SecretStr | None = Field(
         default=None, validation_alias=_bare("REDIS_PASSWORD"), description="REDIS_PASSWORD."
     )
@@ -53,17 +55,25 @@ class Settings(BaseSettings):
     )
 
     secret_key: SecretStr | None = Field(
-        default=None, description="Signs sessions and API tokens; 32 characters or more. Default: made in the home folder."
+        default=None,
+        description="Signs sessions and API tokens; 32 characters or more. Default: made in the home folder.",
     )
     encryption_keys: SecretStr | None = Field(
         default=None,
-        description="Fernet keys for stored credentials, newest first, separated by commas. Default: made in the home folder.",
+        description="Fernet keys for stored credentials, newest first, separated by commas. Default: made in the home.",
     )
 
-    port: int = Field(default=3000, ge=0, le=65535, validation_alias=_bare("PORT"), description="PORT: where the web answers.")
+    port: int = Field(
+        default=3000,
+        ge=0,
+        le=65535,
+        validation_alias=_bare("PORT"),
+        description="PORT: where the web answers.",
+    )
     host: str = Field(default="127.0.0.1", description="Address that the web listens on.")
     public_url: str | None = Field(
-        default=None, description="Address under which upstreams reach us, for webhook URLs. Default: http://host:port."
+        default=None,
+        description="Address under which upstreams reach us, for webhook URLs. Default: http://host:port.",
     )
     admin_email: str = Field(default="admin@flowzz.local", description="Login of the admin made on the first `up`.")
     admin_password: SecretStr | None = Field(
@@ -74,18 +84,26 @@ class Settings(BaseSettings):
     concurrency: int = Field(default=10, ge=1, le=1000, description="Jobs one worker runs at the same time.")
     queues: str | None = Field(default=None, description="Queues a worker serves, separated by commas. Default: all.")
     lease: float = Field(
-        default=30, ge=1, description="Seconds a claimed job may go without a sign of life before another worker gets it."
+        default=30,
+        ge=1,
+        description="Seconds a claimed job may go without a sign of life before another worker gets it.",
     )
     heartbeat: float = Field(default=5, gt=0, description="Seconds between signs of life; well under the lease.")
     sweep: float = Field(default=5, gt=0, description="Seconds between looks for jobs whose worker is gone.")
     shutdown_grace: float = Field(
-        default=30, ge=0, description="Seconds that active jobs get to finish when Flowzz stops; then they go back."
+        default=30,
+        ge=0,
+        description="Seconds that active jobs get to finish when Flowzz stops; then they go back.",
     )
     keep_completed: int = Field(default=100, ge=0, description="Completed jobs kept for each queue.")
     keep_failed: int = Field(default=200, ge=0, description="Failed jobs kept for each queue.")
-    max_payload_bytes: int = Field(default=256 * 1024, ge=1024, description="Largest payload of a job, in bytes of JSON.")
+    max_payload_bytes: int = Field(
+        default=256 * 1024, ge=1024, description="Largest payload of a job, in bytes of JSON."
+    )
     health_grace: float = Field(
-        default=60, ge=0, description="Seconds a job may wait on a queue without a worker before the queue is unhealthy."
+        default=60,
+        ge=0,
+        description="Seconds a job may wait on a queue without a worker before the queue is unhealthy.",
     )
 
     disabled_plugins: str = Field(default="", description="Plugins not to load, separated by commas.")
@@ -106,7 +124,7 @@ class Settings(BaseSettings):
         return self.data_folder / "valkey" / "url"
 
     def resolve_redis_url(self) -> str | None:
-        """The Redis to use: REDIS_URL, else REDIS_HOST and its companions, else the bundled one if it runs, else None."""
+        """The Redis to use: REDIS_URL, else REDIS_HOST and its companions, else the running bundled one."""
         if self.redis_url is not None:
             return self.redis_url.get_secret_value()
         if self.redis_host is not None:

@@ -32,9 +32,7 @@ class EnqueueOptions:
 
     def __post_init__(self) -> None:
         if self.job_id is not None and not JOB_ID.match(self.job_id):
-            raise InvalidRequest(
-                f"expected jobId to be 1 to 100 letters, digits, '_', '-' or '.', got {self.job_id!r}"
-            )
+            raise InvalidRequest(f"expected jobId to be 1 to 100 letters, digits, '_', '-' or '.', got {self.job_id!r}")
         if self.delay is not None and self.run_at is not None:
             raise InvalidRequest("delay and runAt exclude each other; give one of them")
         if self.delay is not None and self.delay < timedelta(0):

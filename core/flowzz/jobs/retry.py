@@ -53,9 +53,9 @@ class RetryPolicy(ABC):
     def wait(self, failed_attempts: int) -> timedelta:
         """The wait after ``failed_attempts`` failures, before jitter and cap."""
 
-    def decide(self, failed_attempts: int) -> RetryDecision:
-        """What to do after ``failed_attempts`` failures (1 or more)."""
-        if failed_attempts >= self.attempts:
+    def decide(self, failed_attempts: int, attempts: int | None = None) -> RetryDecision:
+        """What to do after ``failed_attempts`` failures (1 or more); ``attempts`` stands in for the policy's own."""
+        if failed_attempts >= (self.attempts if attempts is None else attempts):
             return STOP
         delay = self.wait(failed_attempts)
         if self.cap is not None:
@@ -73,7 +73,8 @@ class Exponential(RetryPolicy):
     cap: timedelta | None = timedelta(days=1)
 
     def wait(self, failed_attempts: int) -> timedelta:
-        return self.delay * 2 ** min(failed_attempts - 1, 32)
+        factor: int = 2 ** min(failed_attempts - 1, 32)
+        return self.delay * factor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,7 @@ class Fixed(RetryPolicy):
 
 @dataclass(frozen=True, kw_only=True)
 class Listed(RetryPolicy):
-    """One wait a retry, in order; ``attempts`` follows from their number."""
+    """One wait a retry, in order; ``attempts`` follows from their number, and the last wait serves any beyond."""
 
     delays: tuple[timedelta, ...]
     attempts: int = field(init=False, default=0)
@@ -108,17 +109,17 @@ class Listed(RetryPolicy):
         super().__post_init__()
 
     def wait(self, failed_attempts: int) -> timedelta:
-        return self.delays[failed_attempts - 1]
+        return self.delays[min(failed_attempts, len(self.delays)) - 1]
 
 
 @dataclass(frozen=True, kw_only=True)
 class NoRetry(RetryPolicy):
-    """One run, no retry."""
+    """One run, no retry; a caller who asks for more attempts gets them at once."""
 
     attempts: int = 1
 
     def wait(self, failed_attempts: int) -> timedelta:
-        raise AssertionError("a policy of one attempt never waits")
+        return timedelta(0)
 
 
 DEFAULT_RETRY = Exponential()

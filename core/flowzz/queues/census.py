@@ -1,12 +1,12 @@
-"""Counts of queues and the list of workers, read without changing anything (rq's own counters clean up as they count)."""
+"""Counts of queues and the list of workers, read without changing anything; rq's own counters clean up as they go."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
-import redis
 from redis.exceptions import ResponseError
 
 from flowzz.clock import from_rq
@@ -15,7 +15,7 @@ from flowzz.queues.connection import redis_errors
 from flowzz.queues.records import QueueStats, WorkerInfo
 
 
-def queue_names(client: redis.Redis) -> list[str]:
+def queue_names(client: Any) -> list[str]:
     """Every queue that RQ has registered, in order."""
     with redis_errors():
         members = client.smembers(keys.QUEUES())
@@ -24,7 +24,7 @@ def queue_names(client: redis.Redis) -> list[str]:
     return sorted(name.removeprefix(prefix) for name in names if name.startswith(prefix))
 
 
-def read_stats(client: redis.Redis, names: Sequence[str]) -> list[QueueStats]:
+def read_stats(client: Any, names: Sequence[str]) -> list[QueueStats]:
     """One QueueStats a name, in two round trips; a queue whose keys cannot be read says so in ``problem``."""
     with redis_errors():
         pipeline = client.pipeline(transaction=False)
@@ -51,7 +51,7 @@ def _ask(pipeline: Any, name: str) -> None:
     pipeline.smembers(keys.WORKERS_OF(name))
 
 
-def _oldest(client: redis.Redis, asked: Sequence[Sequence[Any]]) -> list[float | None]:
+def _oldest(client: Any, asked: Sequence[Sequence[Any]]) -> list[float | None]:
     heads = [row[8] if isinstance(row[8], bytes) else b"" for row in asked]
     pipeline = client.pipeline(transaction=False)
     for head in heads:
@@ -66,10 +66,8 @@ def _oldest(client: redis.Redis, asked: Sequence[Sequence[Any]]) -> list[float |
 def _age(now: float, enqueued: Any, first_delayed: Any) -> float | None:
     ages = []
     if isinstance(enqueued, bytes) and enqueued:
-        try:
+        with suppress(ValueError):
             ages.append(now - from_rq(enqueued.decode(errors="replace")).timestamp())
-        except ValueError:
-            pass
     if isinstance(first_delayed, list) and first_delayed:
         due = float(first_delayed[0][1])
         if due < now:
@@ -77,7 +75,7 @@ def _age(now: float, enqueued: Any, first_delayed: Any) -> float | None:
     return max(0.0, *ages) if ages else None
 
 
-def _live_workers(client: redis.Redis, asked: Sequence[Sequence[Any]]) -> list[int]:
+def _live_workers(client: Any, asked: Sequence[Sequence[Any]]) -> list[int]:
     pipeline = client.pipeline(transaction=False)
     for row in asked:
         members = list(row[10]) if isinstance(row[10], set | list) else []
@@ -108,7 +106,7 @@ def _stats(name: str, row: Sequence[Any], age: float | None, workers: int) -> Qu
     )
 
 
-def read_workers(client: redis.Redis) -> list[WorkerInfo]:
+def read_workers(client: Any) -> list[WorkerInfo]:
     """Every registered worker whose registration has not expired, by name."""
     with redis_errors():
         members = sorted(client.smembers(keys.WORKERS()))

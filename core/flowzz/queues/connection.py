@@ -1,8 +1,8 @@
 """Connections to Redis, and Redis's errors in our words.
 
 Three clients, because one pool for all would let a blocked worker starve a heartbeat: ``commands`` (5 s, retried: every
-script may be repeated), ``blocking`` (waits up to a few seconds in one command) and ``quick`` (1 s, no retry: health and
-heartbeats, which rather fail than hang).
+script may be repeated), ``blocking`` (waits up to a few seconds in one command) and ``quick`` (1 s, no retry: health
+and heartbeats, which rather fail than hang).
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
-    ConnectionError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
-    TimeoutError,
 )
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from flowzz.errors import ConfigurationError, QueueUnavailable
@@ -33,11 +34,14 @@ BLOCK_AT_MOST_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """The clients of one process. ``url`` may hold a password: never print it."""
+    """The clients of one process.
 
-    commands: redis.Redis
-    quick: redis.Redis
-    blocking: redis.Redis
+    Typed Any because redis-py's types leave open whether answers are bytes or text; ours are bytes.
+    """
+
+    commands: Any
+    quick: Any
+    blocking: Any
 
     def close(self) -> None:
         for client in (self.commands, self.quick, self.blocking):
@@ -86,7 +90,7 @@ def redis_errors() -> Iterator[None]:
         raise QueueUnavailable("Redis refused our password; check REDIS_PASSWORD or REDIS_URL") from error
     except BusyLoadingError as error:
         raise QueueUnavailable("Redis is loading its data; try again in a moment") from error
-    except (ConnectionError, TimeoutError) as error:
+    except (RedisConnectionError, RedisTimeoutError) as error:
         raise QueueUnavailable(f"Redis cannot be reached: {error}") from error
     except RedisError as error:
         raise QueueUnavailable(f"Redis refused a command: {error}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -97,8 +97,7 @@ class Queues:
                 block = max(1, int(min(left, 1.0) * 1000))
                 news: Any = self._clients.blocking.xread({keys.RESULTS(job_id): seen}, block=block)
             if news:
-                entries = next(iter(news.values())) if isinstance(news, dict) else news[0][1]
-                seen = _last_id(entries)
+                seen = news[0][1][-1][0].decode()
             record = self.job(job_id)
         return record
 
@@ -129,6 +128,18 @@ class Queues:
         with redis_errors():
             self._clients.commands.hdel(keys.PAUSED(), queue)
         self.transitions.wake([queue])
+
+    def annotate(self, job_id: str, fields: Mapping[str, str | None], log: Sequence[str]) -> None:
+        """Add to a job's hash and log, without a lease; for jobs that a stock RQ worker runs."""
+        given = {name: value for name, value in fields.items() if value is not None}
+        stamp = f"{time.time() * 1000:.0f}|"
+        with redis_errors():
+            pipeline = self._clients.commands.pipeline()
+            if given:
+                pipeline.hset(keys.JOB(job_id), mapping=given)
+            if log:
+                pipeline.rpush(keys.LOG(job_id), *[stamp + line for line in log])
+            pipeline.execute()
 
     def last_ticks(self, schedules: Sequence[str]) -> dict[str, int]:
         """The newest tick (Unix ms) that was claimed of each schedule that has one."""
@@ -184,10 +195,3 @@ class Queues:
 
 def _score(answer: Any) -> float | None:
     return float(answer) if isinstance(answer, float | int | bytes) else None
-
-
-def _last_id(entries: Any) -> str:
-    while entries and isinstance(entries[0], list):
-        entries = entries[0]
-    last = entries[-1][0]
-    return last.decode() if isinstance(last, bytes) else str(last)

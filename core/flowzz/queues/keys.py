@@ -28,11 +28,23 @@ JOB = Key("job", "rq:job:", "job id", "hash", "RQ's fields, and the fields flowz
 QUEUES = Key("queues", "rq:queues", "", "set", "keys of all queues")
 QUEUE = Key("queue", "rq:queue:", "queue", "list", "waiting job ids; the head runs next")
 WIP = Key("wip", "rq:wip:", "queue", "zset", "'job id:execution id'; score: end of the lease, Unix seconds")
-FINISHED = Key("finished", "rq:finished:", "queue", "zset", "completed job ids; score: Unix seconds a year after the end")
+FINISHED = Key(
+    "finished", "rq:finished:", "queue", "zset", "completed job ids; score: Unix seconds a year after the end"
+)
 FAILED = Key("failed", "rq:failed:", "queue", "zset", "failed job ids; score: Unix seconds a year after the end")
-SCHEDULED = Key("scheduled", "rq:scheduled:", "queue", "zset", "delayed job ids; score: due time, Unix seconds with decimals")
-CANCELED = Key("canceled", "rq:canceled:", "queue", "zset", "canceled job ids; score: Unix seconds a year after the end")
-RESULTS = Key("results", "rq:results:", "job id", "stream", "one entry an ended execution: RQ's result fields, and ours")
+SCHEDULED = Key(
+    "scheduled",
+    "rq:scheduled:",
+    "queue",
+    "zset",
+    "delayed job ids; score: due time, Unix seconds with decimals",
+)
+CANCELED = Key(
+    "canceled", "rq:canceled:", "queue", "zset", "canceled job ids; score: Unix seconds a year after the end"
+)
+RESULTS = Key(
+    "results", "rq:results:", "job id", "stream", "one entry an ended execution: RQ's result fields, and ours"
+)
 WORKERS = Key("workers", "rq:workers", "", "set", "keys of all registered workers")
 WORKERS_OF = Key("workers_of", "rq:workers:", "queue", "set", "keys of the workers that serve the queue")
 WORKER = Key("worker", "rq:worker:", "worker", "hash", "RQ's worker fields; expires when heartbeats stop")
@@ -40,9 +52,17 @@ SUSPENDED = Key("suspended", "rq:suspended", "", "string", "set by `rq suspend`:
 PARKED = Key("parked", "flowzz:parked:", "queue", "zset", "ids of jobs whose plugin is missing; score: Unix seconds")
 WAKE = Key("wake", "flowzz:wake:", "queue", "zset", "one marker while there is news for an idle worker")
 PAUSED = Key("paused", "flowzz:paused", "", "hash", "queue → reason it is paused")
-STEP = Key("step", "flowzz:step:", "worker", "string", "token and answer of the worker's last step, for a repeat; 10 min")
+STEP = Key(
+    "step",
+    "flowzz:step:",
+    "worker",
+    "string",
+    "token and answer of the worker's last step, for a repeat; 10 min",
+)
 LOG = Key("log", "flowzz:log:", "job id", "list", "the job's log: 'Unix ms|attempt|message', last 1,000")
-QUARANTINE = Key("quarantine", "flowzz:quarantine", "", "hash", "id of an unreadable job → reason, queue and time (JSON)")
+QUARANTINE = Key(
+    "quarantine", "flowzz:quarantine", "", "hash", "id of an unreadable job → reason, queue and time (JSON)"
+)
 SCHEDULE = Key("schedule", "flowzz:schedule:", "schedule", "hash", "last_tick_ms: the newest tick that was claimed")
 EVENTS = Key("events", "flowzz:events", "", "stream", "transitions, one entry a script call; about the last 10,000")
 

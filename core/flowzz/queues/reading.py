@@ -7,6 +7,7 @@ import binascii
 import json
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -145,10 +146,8 @@ def _unpack(packed: bytes | None) -> str:
 def _inflate(data: bytes | None) -> str:
     if not data:
         return ""
-    try:
+    with suppress(zlib.error):
         data = zlib.decompressobj().decompress(data, MAX_INFLATED)
-    except zlib.error:
-        pass
     return data.decode(errors="replace")
 
 

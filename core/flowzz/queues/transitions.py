@@ -11,12 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import redis
-
 from flowzz.queues.connection import Clients, redis_errors
 from flowzz.queues.fields import Envelope, dump_call
 from flowzz.queues.keys import WAKE
-from flowzz.queues.scripts import script_text
+from flowzz.queues.lua import script_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +105,7 @@ class Transitions:
         self._clients = clients
         self._scripts: dict[tuple[str, int], Any] = {}
 
-    def _run(self, name: str, arguments: Sequence[Any], client: redis.Redis | None = None) -> Any:
+    def _run(self, name: str, arguments: Sequence[Any], client: Any | None = None) -> Any:
         client = client or self._clients.commands
         script = self._scripts.get((name, id(client)))
         if script is None:
@@ -143,7 +141,16 @@ class Transitions:
         settlements: Sequence[Settlement],
     ) -> StepReply:
         """Settle and claim. The same ``token`` again answers as before and changes nothing."""
-        arguments: list[Any] = [worker, token, lease_ms, want, keep_completed, keep_failed, len(queues), *queues]
+        arguments: list[Any] = [
+            worker,
+            token,
+            lease_ms,
+            want,
+            keep_completed,
+            keep_failed,
+            len(queues),
+            *queues,
+        ]
         arguments.append(len(settlements))
         for settlement in settlements:
             arguments += settlement.arguments()
@@ -199,7 +206,9 @@ class Transitions:
         ]
         return int(self._run("report", arguments)) == 1
 
-    def rescue(self, *, limit: int, keep_failed: int, failure_text: str, max_stalled: int) -> list[tuple[str, str, str]]:
+    def rescue(
+        self, *, limit: int, keep_failed: int, failure_text: str, max_stalled: int
+    ) -> list[tuple[str, str, str]]:
         """Give back jobs whose lease has ended: (queue, job id, 'waiting' | 'failed' | 'gone') for each."""
         moved = self._run("rescue", [limit, keep_failed, failure_text, max_stalled])
         return [(entry[0].decode(), entry[1].decode(errors="replace"), entry[3].decode()) for entry in moved]

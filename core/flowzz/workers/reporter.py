@@ -1,0 +1,74 @@
+"""What a running execution reports, and what it is told: lost lease, cancel, stop, time over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from threading import Event
+from typing import Any
+
+from flowzz.errors import FlowzzError, LeaseLost
+from flowzz.queues.transitions import Claim, Transitions
+
+LINE_LIMIT = 2_000
+
+
+class JobTimeout(FlowzzError):
+    """The execution ran longer than its job's timeout."""
+
+
+class Reporter:
+    """The ReporterPort of one execution. Its flags are set by the heartbeat thread and read by the handler's."""
+
+    def __init__(self, transitions: Transitions, claim: Claim, stopping: Event) -> None:
+        self._transitions = transitions
+        self._claim = claim
+        self._stopping = stopping
+        self._lost = Event()
+        self._cancel = Event()
+        self._deadline = float("inf")
+        self._timeout = timedelta(0)
+
+    def begin(self, timeout: timedelta) -> None:
+        """The handler starts now and has ``timeout``; later reports raise JobTimeout."""
+        self._timeout = timeout
+        self._deadline = time.monotonic() + timeout.total_seconds()
+
+    def report(
+        self, *, progress: tuple[float, str] | None = None, log: Sequence[str] = (), checkpoint: Any = None
+    ) -> None:
+        """One script call. Raises LeaseLost, JobTimeout, or QueueUnavailable when Redis is away."""
+        self._check()
+        lines = [line.replace("\n", " ")[:LINE_LIMIT] for line in log]
+        stored = self._transitions.report(
+            self._claim, self._claim.attempts_made + 1, progress=progress, checkpoint=checkpoint, log=lines
+        )
+        if not stored:
+            self._lost.set()
+            raise LeaseLost
+
+    def _check(self) -> None:
+        if self._lost.is_set():
+            raise LeaseLost
+        if time.monotonic() > self._deadline:
+            raise JobTimeout(f"ran longer than its timeout of {self._timeout.total_seconds():g} s")
+
+    @property
+    def stop_requested(self) -> bool:
+        return self._stopping.is_set()
+
+    @property
+    def cancel_requested(self) -> bool:
+        return self._cancel.is_set()
+
+    @property
+    def lease_lost(self) -> bool:
+        return self._lost.is_set()
+
+    def mark_lost(self) -> None:
+        """The lease is gone: the handler is told at its next report."""
+        self._lost.set()
+
+    def mark_canceled(self) -> None:
+        self._cancel.set()

@@ -1,0 +1,70 @@
+"""An outcome as the settle script wants it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import timedelta
+from functools import partial
+
+from flowzz.jobs.outcome import (
+    Canceled,
+    Completed,
+    ErrorInfo,
+    Failed,
+    Outcome,
+    Parked,
+    Postponed,
+    Released,
+    Retrying,
+)
+from flowzz.queues.reading import pack_result, pack_text
+from flowzz.queues.transitions import Claim, Settlement
+
+
+def settlement_of(claim: Claim, outcome: Outcome) -> Settlement:
+    """What to store. Only completed, failed and retrying runs use up an attempt."""
+    made, attempt = claim.attempts_made, claim.attempts_made + 1
+    build = partial(
+        Settlement,
+        queue=claim.queue,
+        job_id=claim.job_id,
+        execution_id=claim.execution_id,
+        attempt=attempt,
+        started_at=claim.started_at,
+    )
+    match outcome:
+        case Completed(result):
+            return build(kind="completed", attempts_made=attempt, body=pack_result(result))
+        case Failed(error):
+            return build(kind="failed", attempts_made=attempt, body=_trace(error), error=_short(error))
+        case Retrying(delay, error):
+            return build(
+                kind="retrying",
+                attempts_made=attempt,
+                delay_ms=_ms(delay),
+                body=_trace(error),
+                error=_short(error),
+            )
+        case Postponed(delay, reason):
+            return build(kind="postponed", attempts_made=made, delay_ms=_ms(delay), note=reason)
+        case Released(reason):
+            return build(kind="released", attempts_made=made, note=reason)
+        case Parked(reason):
+            return build(kind="parked", attempts_made=made, note=reason)
+        case Canceled(reason):
+            return build(kind="canceled", attempts_made=made, note=reason)
+
+
+def _ms(delay: timedelta) -> int:
+    return max(0, round(delay.total_seconds() * 1000))
+
+
+def _trace(error: ErrorInfo) -> str:
+    return pack_text(error.traceback or f"{error.type}: {error.message}")
+
+
+def _short(error: ErrorInfo) -> str:
+    document = asdict(error)
+    del document["traceback"]
+    return json.dumps(document)

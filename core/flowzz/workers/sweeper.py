@@ -1,0 +1,53 @@
+"""The sweeper: every worker looks now and then for jobs whose worker is gone. One script, so any number may look."""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+
+from flowzz.app import Flowzz
+from flowzz.errors import QueueUnavailable
+from flowzz.queues.reading import pack_text
+
+log = structlog.get_logger("flowzz.sweeper")
+
+BATCH = 100
+STALLED_TEXT = pack_text(
+    "Stalled: the job lost its worker more often than max_stalled admits (killed, out of memory, or cut off).\n"
+    "See the attempts for when and which; a job that kills its worker each time is a poison job."
+)
+
+
+class Sweeper:
+    """A thread that calls the rescue script every ``settings.sweep`` seconds, the first time at once."""
+
+    def __init__(self, app: Flowzz) -> None:
+        self._app = app
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._sweep, name="flowzz-sweeper", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join(timeout=5)
+
+    def once(self) -> int:
+        """Move up to 100 jobs; how many were moved. Raises QueueUnavailable."""
+        moved = self._app.queues.transitions.rescue(
+            limit=BATCH, keep_failed=self._app.settings.keep_failed, failure_text=STALLED_TEXT, max_stalled=1
+        )
+        for queue, job_id, place in moved:
+            log.warning("job rescued", queue=queue, job=job_id, now=place)
+        return len(moved)
+
+    def _sweep(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                if self.once() == BATCH:
+                    continue
+            except QueueUnavailable as error:
+                log.warning("sweep failed", error=str(error))
+            self._stopped.wait(self._app.settings.sweep)

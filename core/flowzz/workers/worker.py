@@ -1,0 +1,253 @@
+"""A worker process: claims jobs, runs them in threads, settles them.
+
+One dispatcher (the thread that calls ``run``) makes all the steps, so that everything finished since the last step is
+settled by the call that claims the next jobs. Around it: handler threads, a lease keeper, a waiter, a sweeper.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from flowzz.app import Flowzz
+from flowzz.errors import ConfigurationError, QueueUnavailable
+from flowzz.jobs.outcome import Released
+from flowzz.queues.transitions import Settlement, StepReply
+from flowzz.workers.execution import Execution
+from flowzz.workers.execution import run as run_execution
+from flowzz.workers.journal import Journal
+from flowzz.workers.leases import Held, LeaseKeeper
+from flowzz.workers.mailbox import Done, Mailbox, Waiter
+from flowzz.workers.reporter import Reporter
+from flowzz.workers.settlement import settlement_of
+from flowzz.workers.sweeper import Sweeper
+
+log = structlog.get_logger("flowzz.worker")
+
+POLL_S = 1.0
+"""An idle worker looks at least this often, so a job that plain RQ pushed is found within a second."""
+RETRY_FIRST_S, RETRY_MOST_S = 0.1, 2.0
+
+
+class Worker:
+    """Runs jobs of ``queues`` (default: all that plugins register), ``concurrency`` at a time.
+
+    ``run`` blocks; ``stop`` may be called from another thread or a signal handler.
+    """
+
+    def __init__(
+        self,
+        app: Flowzz,
+        *,
+        name: str | None = None,
+        queues: Sequence[str] | None = None,
+        concurrency: int | None = None,
+    ) -> None:
+        settings = app.settings
+        self.app = app
+        self.name = name or f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:6]}"
+        self.queues = list(queues or _split(settings.queues) or app.plugins.queues)
+        if not self.queues:
+            raise ConfigurationError("this worker has no queue to serve: no plugin registers a job, and none is named")
+        self.concurrency = concurrency or settings.concurrency
+        self._transitions = app.queues.transitions
+        self._held: dict[str, Held] = {}
+        self._held_lock = threading.Lock()
+        self._inbox: queue.SimpleQueue[Held | None] = queue.SimpleQueue()
+        self._mailbox = Mailbox()
+        self._stopping = threading.Event()
+        self._forced = threading.Event()
+        self._turn = 0
+        self._journal = Journal(self.name)
+        self._waiter = Waiter(self._transitions, self.queues, self._mailbox.knock)
+        self._sweeper = Sweeper(app)
+        self._keeper = LeaseKeeper(
+            self._transitions,
+            self.name,
+            self.queues,
+            lease=settings.lease,
+            heartbeat=settings.heartbeat,
+            held=self._holding,
+            registration=self._registration,
+        )
+
+    def stop(self) -> None:
+        """Claim no more; active jobs get ``settings.shutdown_grace`` to finish, then go back. Again: at once."""
+        if self._stopping.is_set():
+            self._forced.set()
+        self._stopping.set()
+        self._mailbox.knock()
+
+    def run(self) -> int:
+        """Work until stopped. 0 when every job finished, 1 when some went back to their queue unfinished."""
+        self._begin()
+        try:
+            self._work()
+            unfinished = self._drain()
+        finally:
+            self._end()
+        log.info("worker stopped", worker=self.name, unfinished=unfinished)
+        return 1 if unfinished else 0
+
+    def _begin(self) -> None:
+        for number in range(self.concurrency):
+            threading.Thread(target=self._handle, name=f"flowzz-job-{number + 1}", daemon=True).start()
+        self._register()
+        self._keeper.start()
+        self._waiter.start()
+        self._sweeper.start()
+        log.info("worker started", worker=self.name, queues=self.queues, concurrency=self.concurrency)
+
+    def _register(self) -> None:
+        """Registration and un-parking are repeated until Redis answers, or the worker is stopped."""
+        delay = RETRY_FIRST_S
+        while not self._stopping.is_set():
+            try:
+                self._keeper.beat()
+                unparked = self._transitions.unpark(list(self.app.plugins.jobs))
+            except QueueUnavailable as error:
+                log.warning("redis is not reachable", error=str(error), again_s=round(delay, 1))
+                self._stopping.wait(delay)
+                delay = min(delay * 2, RETRY_MOST_S)
+                continue
+            if unparked:
+                log.info("parked jobs wait again", count=unparked)
+            return
+
+    def _work(self) -> None:
+        done: list[Done] = []
+        while not self._stopping.is_set():
+            free = self.concurrency - len(self._held) + len(done)
+            reply = self._step(done, want=free) if done or free else None
+            if self._waiter.take_news() and not free:
+                self._pass_news_on()
+            room = self.concurrency - len(self._held)
+            if room and not self._stopping.is_set():
+                self._waiter.arm(_patience(reply))
+            done = self._mailbox.take(None if room == 0 else POLL_S)
+        self._step_back(done)
+
+    def _pass_news_on(self) -> None:
+        """This worker took the wake-up marker but has no room: let an idle worker have it."""
+        try:
+            self._transitions.wake(self.queues)
+        except QueueUnavailable as error:
+            log.warning("could not pass news on; idle workers look by themselves", error=str(error))
+
+    def _step(self, done: Sequence[Done], *, want: int) -> StepReply | None:
+        """One step, repeated with the same token until Redis answers; None when a forced stop gave up."""
+        token = uuid.uuid4().hex
+        settlements = [settlement_of(claim, outcome) for claim, outcome in done]
+        delay = RETRY_FIRST_S
+        while True:
+            try:
+                reply = self._try_step(token, settlements, want)
+            except QueueUnavailable as error:
+                log.warning("step failed", error=str(error), settling=len(settlements), again_s=round(delay, 1))
+                if self._forced.wait(delay):
+                    return None
+                delay = min(delay * 2, RETRY_MOST_S)
+                continue
+            self._accept(done, reply)
+            return reply
+
+    def _try_step(self, token: str, settlements: Sequence[Settlement], want: int) -> StepReply:
+        settings = self.app.settings
+        turn = self._turn % len(self.queues)
+        self._turn += 1
+        return self._transitions.step(
+            self.name,
+            token,
+            lease_ms=round(settings.lease * 1000),
+            want=want,
+            keep_completed=settings.keep_completed,
+            keep_failed=settings.keep_failed,
+            queues=self.queues[turn:] + self.queues[:turn],
+            settlements=settlements,
+        )
+
+    def _accept(self, done: Sequence[Done], reply: StepReply) -> None:
+        with self._held_lock:
+            for claim, _ in done:
+                self._held.pop(claim.execution_id, None)
+            for claim in reply.claims:
+                self._held[claim.execution_id] = (claim, Reporter(self._transitions, claim, self._stopping))
+        for claim in reply.claims:
+            self._inbox.put(self._held[claim.execution_id])
+        self._journal.write(done, reply)
+
+    def _handle(self) -> None:
+        while (held := self._inbox.get()) is not None:
+            claim, reporter = held
+            if self._forced.is_set():
+                continue
+            execution = run_execution(Execution(self.app, self.name, claim, reporter))
+            assert execution.outcome is not None  # noqa: S101 - run() always sets it
+            self._mailbox.put((claim, execution.outcome))
+
+    def _step_back(self, done: Sequence[Done]) -> None:
+        if done:
+            self._step(done, want=0)
+
+    def _drain(self) -> int:
+        """Settle what finishes within the grace; hand the rest back. Returns how many were handed back."""
+        grace = self.app.settings.shutdown_grace
+        deadline = time.monotonic() + grace
+        if self._held:
+            log.info("waiting for active jobs", worker=self.name, active=len(self._held), grace_s=grace)
+        while self._held and not self._forced.is_set() and (left := deadline - time.monotonic()) > 0:
+            self._step_back(self._mailbox.take(left))
+        self._step_back(self._mailbox.take(0))
+        unfinished = [(claim, Released("its worker stopped")) for claim, _ in self._holding()]
+        if unfinished:
+            log.warning("handing unfinished jobs back", worker=self.name, count=len(unfinished))
+            self._forced.set()
+            self._step(unfinished, want=0)
+        return len(unfinished)
+
+    def _end(self) -> None:
+        for _ in range(self.concurrency):
+            self._inbox.put(None)
+        self._sweeper.stop()
+        self._waiter.close()
+        self._keeper.stop()
+        try:
+            self._transitions.deregister(self.name, self.queues)
+        except QueueUnavailable as error:
+            log.warning("could not sign off", worker=self.name, error=str(error))
+
+    def _holding(self) -> list[Held]:
+        with self._held_lock:
+            return list(self._held.values())
+
+    def _registration(self) -> Mapping[str, str | int]:
+        active = len(self._held)
+        stopping = self._stopping.is_set()
+        return {
+            "hostname": socket.gethostname(),
+            "ip_address": "",
+            "pid": os.getpid(),
+            "queues": ",".join(self.queues),
+            "state": "busy" if active else "idle",
+            "flowzz_state": "stopping" if stopping else "busy" if active else "idle",
+            "flowzz_concurrency": self.concurrency,
+            "flowzz_active": active,
+        }
+
+
+def _patience(reply: StepReply | None) -> float:
+    """How long an idle worker may block: until the next delayed job is due, at most a second."""
+    if reply is None or reply.next_due_ms < 0:
+        return POLL_S
+    return min(POLL_S, max(0.0, (reply.next_due_ms - reply.now_ms) / 1000))
+
+
+def _split(names: str | None) -> list[str]:
+    return [name.strip() for name in (names or "").split(",") if name.strip()]
