@@ -1,0 +1,99 @@
+"""A line: what every one says, as JSON for machines and as text for people."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from pydantic_core import to_json
+
+from flowzz.logs.redaction import is_harmless, redacted
+
+_COLOURS = {
+    "debug": "\x1b[2m",
+    "info": "\x1b[32m",
+    "warning": "\x1b[33m",
+    "error": "\x1b[31m",
+    "critical": "\x1b[1;31m",
+}
+_HEAD = frozenset({"timestamp", "level", "event", "logger", "role", "pid", "exception", "stack"})
+
+
+def as_line(record: logging.LogRecord) -> dict[str, Any]:
+    line: dict[str, Any] = {
+        "timestamp": record.created,
+        "level": record.levelname.lower(),
+        "logger": record.name,
+    }
+    if isinstance(record.msg, dict):
+        line.update(record.msg)
+    else:
+        line["event"] = record.getMessage()
+        if record.exc_info:
+            line["exception"] = logging.Formatter().formatException(record.exc_info)
+    return line
+
+
+def complete(line: Mapping[str, Any], stamp: str, role: str, pid: int) -> dict[str, Any]:
+    """``line`` with what every line says, secrets starred out; ``stamp`` is used when it brings no time."""
+    record: dict[str, Any] = {"timestamp": stamp, "level": "info", "event": "", "logger": "flowzz.jobs"}
+    record["role"], record["pid"] = role, pid
+    record.update(line if is_harmless(line) else redacted(line))
+    record["role"], record["pid"] = role, pid
+    if record["timestamp"] is not stamp:
+        record["timestamp"] = iso(record["timestamp"])
+    return record
+
+
+def serialise(record: dict[str, Any]) -> bytes:
+    try:
+        return to_json(record, fallback=repr, inf_nan_mode="strings")
+    except ValueError:  # text that UTF-8 cannot hold: half a surrogate pair, bytes of another encoding
+        return json.dumps(record, default=repr).encode()
+
+
+def iso(moment: Any) -> str:
+    """A datetime, or seconds since the epoch, as ISO 8601 in UTC with microseconds."""
+    if isinstance(moment, datetime):
+        moment = moment.timestamp()
+    if not isinstance(moment, int | float):
+        return str(moment)
+    seconds, fraction = divmod(round(moment * 1_000_000), 1_000_000)
+    return f"{_iso_second(seconds)}.{fraction:06d}Z"
+
+
+@lru_cache(maxsize=16)
+def _iso_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def for_people(record: Mapping[str, Any], *, colour: bool) -> bytes:
+    level = str(record["level"])
+    details = " ".join(f"{name}={_shown(value)}" for name, value in record.items() if name not in _HEAD)
+    where = f"{record['role']}[{record['pid']}] {record['logger']}"
+    head = f"{record['timestamp'][:23]}Z"
+    if colour:
+        head, where = f"\x1b[2m{head}\x1b[0m", f"\x1b[36m{where}\x1b[0m"
+        level = f"{_COLOURS.get(level, '')}{level.upper():<8}\x1b[0m"
+        details = f"\x1b[2m{details}\x1b[0m" if details else ""
+    else:
+        level = f"{level.upper():<8}"
+    text = f"{head} {level} {where}  {_one_line(str(record['event']))}" + (f"  {details}" if details else "")
+    for extra in ("stack", "exception"):
+        if record.get(extra):
+            text += f"\n{record[extra]}"
+    return text.encode(errors="backslashreplace")
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else serialise({"": value})[4:-1].decode(errors="replace")
+    return repr(text) if isinstance(value, str) and (not text or not text.isprintable() or " " in text) else text
+
+
+def _one_line(text: str) -> str:
+    """Text from elsewhere may hold line ends or control codes of the terminal."""
+    return text if text.isprintable() else repr(text)[1:-1]
