@@ -103,7 +103,7 @@ def _error(fields: Hash, latest: Hash | None, state: JobState, problem: str | No
         trace = _inflate(fields.get(b"exc_info"))
     if isinstance(stored, dict):
         return ErrorInfo(str(stored.get("type", "")), str(stored.get("message", "")), trace)
-    if trace:
+    if trace and state is JobState.FAILED:
         kind, _, message = trace.strip().rpartition("\n")[2].partition(": ")
         return ErrorInfo(kind, message, trace)
     return ErrorInfo("UnreadableJob", problem, "") if problem else None
