@@ -1,6 +1,7 @@
 """What Flowzz keeps: companies, their connections with encrypted credentials, users and the audit trail."""
 
 from flowzz.store.columns import UtcDateTime
+from flowzz.store.records import AuditEntry, Company, Role, User
 from flowzz.store.store import Store
 
-__all__ = ["Store", "UtcDateTime"]
+__all__ = ["AuditEntry", "Company", "Role", "Store", "User", "UtcDateTime"]
