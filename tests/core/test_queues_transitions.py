@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 import pytest
 import redis
-from support.engine import completed, ended, failure_text, new_job, step
 
 from flowzz.errors import JobNotFound, NotAllowedInState
 from flowzz.jobs.state import JobState
 from flowzz.queues import keys
 from flowzz.queues.engine import Queues
 from flowzz.queues.reading import pack_text
+from support.engine import completed, ended, failure_text, new_job, step
 
 
 @pytest.fixture
@@ -212,6 +212,12 @@ def test_a_queue_key_of_the_wrong_type_stops_neither_the_step_nor_the_other_queu
     queues.transitions.enqueue([new_job("good")])
     assert [claim.job_id for claim in step(queues, served=("broken", "sync")).claims] == ["good"]
     assert queues.stats(["broken"])[0].problem is not None
+
+
+def test_an_id_that_stands_in_the_queue_twice_runs_once(queues: Queues, raw: redis.Redis) -> None:
+    queues.transitions.enqueue([new_job("a")])
+    raw.rpush(keys.QUEUE("sync"), "a")
+    assert [claim.job_id for claim in step(queues).claims] == ["a"]
 
 
 def test_a_job_that_is_deleted_while_it_runs_stays_deleted(queues: Queues, raw: redis.Redis) -> None:

@@ -64,6 +64,7 @@ class Worker:
         self._mailbox = Mailbox()
         self._stopping = threading.Event()
         self._forced = threading.Event()
+        self._give_up_at = float("inf")
         self._turn = 0
         self._journal = Journal(self.name)
         self._waiter = Waiter(self._transitions, self.queues, self._mailbox.knock)
@@ -82,6 +83,7 @@ class Worker:
         """Claim no more; active jobs get ``settings.shutdown_grace`` to finish, then go back. Again: at once."""
         if self._stopping.is_set():
             self._forced.set()
+        self._give_up_at = min(self._give_up_at, time.monotonic() + self.app.settings.shutdown_grace)
         self._stopping.set()
         self._mailbox.knock()
 
@@ -142,7 +144,10 @@ class Worker:
             log.warning("could not pass news on; idle workers look by themselves", error=str(error))
 
     def _step(self, done: Sequence[Done], *, want: int) -> StepReply | None:
-        """One step, repeated with the same token until Redis answers; None when a forced stop gave up."""
+        """One step, repeated with the same token until Redis answers; None when a stopping worker gave up.
+
+        What it could not settle then keeps its lease until that ends, and runs again elsewhere.
+        """
         token = uuid.uuid4().hex
         settlements = [settlement_of(claim, outcome) for claim, outcome in done]
         delay = RETRY_FIRST_S
@@ -151,7 +156,7 @@ class Worker:
                 reply = self._try_step(token, settlements, want)
             except QueueUnavailable as error:
                 log.warning("step failed", error=str(error), settling=len(settlements), again_s=round(delay, 1))
-                if self._forced.wait(delay):
+                if self._forced.wait(delay) or time.monotonic() > self._give_up_at:
                     return None
                 delay = min(delay * 2, RETRY_MOST_S)
                 continue
@@ -198,11 +203,9 @@ class Worker:
 
     def _drain(self) -> int:
         """Settle what finishes within the grace; hand the rest back. Returns how many were handed back."""
-        grace = self.app.settings.shutdown_grace
-        deadline = time.monotonic() + grace
         if self._held:
-            log.info("waiting for active jobs", worker=self.name, active=len(self._held), grace_s=grace)
-        while self._held and not self._forced.is_set() and (left := deadline - time.monotonic()) > 0:
+            log.info("waiting for active jobs", worker=self.name, active=len(self._held))
+        while self._held and not self._forced.is_set() and (left := self._give_up_at - time.monotonic()) > 0:
             self._step_back(self._mailbox.take(left))
         self._step_back(self._mailbox.take(0))
         unfinished = [(claim, Released("its worker stopped")) for claim, _ in self._holding()]

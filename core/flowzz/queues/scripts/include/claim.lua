@@ -26,7 +26,7 @@ local function promote(now, stamp, queue)
   return #first == 200 and now or -1
 end
 
-local FIELDS = {'data', 'flowzz', 'flowzz_attempts', 'flowzz_stalled', 'flowzz_checkpoint', 'timeout'}
+local FIELDS = {'data', 'flowzz', 'flowzz_attempts', 'flowzz_stalled', 'flowzz_checkpoint', 'timeout', 'status'}
 
 local function claim(now, stamp, worker, token, lease, queue, n, claims)
   local ids = redis.pcall('LPOP', K.queue .. queue, n)
@@ -41,6 +41,8 @@ local function claim(now, stamp, worker, token, lease, queue, n, claims)
       quarantine(now, queue, id, 'its key does not hold a hash')
     elseif not read[1] then
       quarantine(now, queue, id, 'it was waiting, but its hash is gone')
+    elseif read[7] == 'started' then
+      note('duplicate', queue, id, 'it was in the queue while it ran')
     else
       local execution = token .. '-' .. (#claims + 1)
       redis.call('HSET', key, 'status', 'started', 'started_at', stamp, 'worker_name', worker,

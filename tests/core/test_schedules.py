@@ -1,0 +1,127 @@
+"""When schedules tick, what happens to missed ticks, and that several schedulers make one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+
+from flowzz.app import Flowzz
+from flowzz.errors import ConfigurationError
+from flowzz.plugins.contributions import MissedTick
+from flowzz.plugins.host import PluginHost
+from flowzz.scheduling import Scheduler
+from flowzz.scheduling.cron import latest_tick, next_tick, trigger
+from flowzz.settings import Settings
+from support.probe import plugin
+
+SAO_PAULO = "America/Sao_Paulo"
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flowzz]:
+    with Flowzz.open(settings, plugins=PluginHost.of([plugin])) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("cron", "zone", "after", "expected"),
+    [
+        ("0 * * * *", SAO_PAULO, "2026-11-24T01:00:00", "2026-11-24T02:00:00"),
+        ("0 */6 * * *", SAO_PAULO, "2026-11-24T00:00:00", "2026-11-24T03:00:00"),
+        ("30 9 * * 1", "UTC", "2026-11-24T00:00:00", "2026-11-30T09:30:00"),
+        ("0 12 * * 0", "UTC", "2026-11-24T00:00:00", "2026-11-29T12:00:00"),
+        ("0 12 * * 7", "UTC", "2026-11-24T00:00:00", "2026-11-29T12:00:00"),
+        ("0 12 * * 1-5", "UTC", "2026-11-27T13:00:00", "2026-11-30T12:00:00"),
+        ("0 12 * * mon,wed", "UTC", "2026-11-24T00:00:00", "2026-11-25T12:00:00"),
+        ("*/15 * * * *", "UTC", "2026-11-24T00:14:59.999", "2026-11-24T00:15:00"),
+    ],
+)
+def test_the_next_tick_is_crons(cron: str, zone: str, after: str, expected: str) -> None:
+    assert next_tick(cron, zone, at(after)) == at(expected)
+
+
+@pytest.mark.parametrize("cron", ["", "* * * *", "61 * * * *", "0 0 * * 9", "x * * * *", "0 " * 60])
+def test_a_broken_cron_line_is_refused_by_name(cron: str) -> None:
+    with pytest.raises(ConfigurationError, match="cron line"):
+        trigger(cron, "UTC")
+
+
+def test_an_unknown_time_zone_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="IANA time zone"):
+        trigger("0 * * * *", "Brasil/Leste")
+
+
+def test_the_latest_missed_tick_is_found_after_a_short_and_after_a_long_outage() -> None:
+    until = at("2026-11-24T10:30:00")
+    assert latest_tick("0 * * * *", "UTC", at("2026-11-24T07:30:00"), until) == at("2026-11-24T10:00:00")
+    assert latest_tick("* * * * *", "UTC", at("2026-01-01T00:00:00"), until) == until
+    assert latest_tick("0 * * * *", "UTC", at("2026-11-24T10:00:00"), until) is None
+
+
+def jobs_waiting(app: Flowzz) -> int:
+    return app.queues.stats(["probe"])[0].waiting
+
+
+def test_the_first_start_fires_nothing_and_the_next_tick_fires_once_a_payload(app: Flowzz) -> None:
+    with time_machine.travel(at("2026-11-24T07:30:00"), tick=False) as clock:
+        scheduler = Scheduler(app)
+        scheduler.run_due()
+        assert jobs_waiting(app) == 0
+        clock.move_to(at("2026-11-24T08:00:00"))
+        scheduler.run_due()
+        scheduler.run_due()
+        assert jobs_waiting(app) == 2
+
+
+def test_ticks_missed_while_everything_was_down_run_once(app: Flowzz) -> None:
+    with time_machine.travel(at("2026-11-24T07:30:00"), tick=False) as clock:
+        Scheduler(app).run_due()
+        clock.move_to(at("2026-11-24T11:10:00"))
+        Scheduler(app).run_due()
+        assert jobs_waiting(app) == 2
+        assert app.queues.last_ticks(["probe.work"]) == {"probe.work": at("2026-11-24T11:00:00").timestamp() * 1000}
+
+
+def test_a_schedule_may_skip_what_it_missed(app: Flowzz) -> None:
+    schedule = app.plugins.schedules["probe.work"]
+    object.__setattr__(schedule, "missed", MissedTick.SKIP)
+    with time_machine.travel(at("2026-11-24T07:30:00"), tick=False) as clock:
+        Scheduler(app).run_due()
+        clock.move_to(at("2026-11-24T11:10:00"))
+        Scheduler(app).run_due()
+        assert jobs_waiting(app) == 0
+        clock.move_to(at("2026-11-24T12:00:00"))
+        Scheduler(app).run_due()
+        assert jobs_waiting(app) == 2
+
+
+def test_ten_schedulers_at_one_tick_enqueue_it_once(app: Flowzz) -> None:
+    tick = at("2026-11-24T08:00:00")
+    schedule = app.plugins.schedules["probe.work"]
+    gate = threading.Barrier(10)
+    wins: list[int | None] = []
+
+    def fire() -> None:
+        gate.wait()
+        wins.append(app.fire(schedule, tick))
+
+    threads = [threading.Thread(target=fire) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(wins, key=str) == [2, *[None] * 9]
+    assert jobs_waiting(app) == 2
+
+
+def test_the_next_ticks_are_listed_soonest_first(app: Flowzz) -> None:
+    now = at("2026-11-24T07:30:00")
+    assert Scheduler(app).next_ticks(now) == [("probe.work", now + timedelta(minutes=30))]

@@ -1,0 +1,204 @@
+"""A worker in this process, with a real Valkey: what happens to jobs that succeed, fail, wait and are handed back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowzz.app import Flowzz
+from flowzz.errors import DuplicateJob, InvalidPayload, PayloadTooLarge, UnknownJob
+from flowzz.jobs.options import EnqueueOptions
+from flowzz.jobs.state import JobState
+from flowzz.plugins.host import PluginHost
+from flowzz.queues.records import JobRecord
+from flowzz.settings import Settings
+from flowzz.workers import Worker
+from support.probe import plugin
+from support.waiting import eventually
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flowzz]:
+    quick = settings.model_copy(update={"heartbeat": 0.1, "sweep": 0.1, "shutdown_grace": 5})
+    with Flowzz.open(quick, plugins=PluginHost.of([plugin])) as opened:
+        opened.store.migrate()
+        yield opened
+
+
+@contextmanager
+def working(app: Flowzz, **options: Any) -> Iterator[Worker]:
+    worker = Worker(app, **options)
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(worker.run()))
+    thread.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def final(app: Flowzz) -> Callable[[str], JobRecord]:
+    return lambda job_id: app.queues.wait(job_id, timedelta(seconds=15))
+
+
+def test_a_job_runs_and_its_result_is_there(app: Flowzz, final: Callable[[str], JobRecord]) -> None:
+    with working(app):
+        job = final(app.enqueue("probe.work", {"empresaId": "loja-1"}))
+    assert (job.state, job.result, job.company_id) == (JobState.COMPLETED, {"pages": 0, "attempt": 1}, "loja-1")
+    assert [line.message for line in app.queues.log(job.id)] == ["attempt 1"]
+
+
+def test_a_failing_job_is_retried_with_backoff_until_it_succeeds(
+    app: Flowzz, final: Callable[[str], JobRecord]
+) -> None:
+    with working(app):
+        job = final(app.enqueue("probe.work", {"failUntil": 2}))
+    assert (job.state, job.attempts_made) == (JobState.COMPLETED, 3)
+    attempts = app.queues.attempts(job.id)
+    assert [a.outcome for a in attempts] == ["retrying", "retrying", "completed"]
+    assert attempts[0].error is not None
+    assert attempts[0].error.message == "broken on attempt 1"
+    assert attempts[1].started_at is not None
+    assert attempts[1].started_at - attempts[0].ended_at >= timedelta(milliseconds=19)
+
+
+def test_a_job_that_uses_up_its_attempts_fails_with_its_traceback(
+    app: Flowzz, final: Callable[[str], JobRecord]
+) -> None:
+    with working(app):
+        job = final(app.enqueue("probe.work", {"failUntil": 9}))
+    assert (job.state, job.attempts_made) == (JobState.FAILED, 3)
+    assert job.error is not None
+    assert "ValueError: broken on attempt 3" in job.error.traceback
+
+
+@pytest.mark.parametrize(
+    ("raises", "outcomes", "state"),
+    [
+        ("permanent", ["failed"], JobState.FAILED),
+        ("throttled", ["postponed", "completed"], JobState.COMPLETED),
+        ("later", ["retrying", "retrying", "failed"], JobState.FAILED),
+        ("exit", ["retrying", "retrying", "failed"], JobState.FAILED),
+        ("weird-result", ["retrying", "retrying", "failed"], JobState.FAILED),
+    ],
+)
+def test_what_a_handler_raises_decides_what_happens_next(
+    app: Flowzz, final: Callable[[str], JobRecord], raises: str, outcomes: list[str], state: JobState
+) -> None:
+    with working(app):
+        job = final(app.enqueue("probe.work", {"raises": raises}))
+    assert job.state is state
+    assert [a.outcome for a in app.queues.attempts(job.id)] == outcomes
+    assert job.attempts_made == sum(outcome != "postponed" for outcome in outcomes)
+
+
+def test_more_attempts_may_be_asked_for_than_the_policy_has(app: Flowzz, final: Callable[[str], JobRecord]) -> None:
+    with working(app):
+        job = final(app.enqueue("probe.work", {"failUntil": 4}, EnqueueOptions(attempts=5)))
+    assert (job.state, job.attempts_made, job.max_attempts) == (JobState.COMPLETED, 5, 5)
+
+
+def test_refused_credentials_pause_the_connection_and_fail_the_job(
+    app: Flowzz, final: Callable[[str], JobRecord]
+) -> None:
+    company = app.store.add_company("Loja")
+    connection, _ = app.store.add_connection(company.id, "probe", "main", {}, {})
+    with working(app):
+        job = final(app.enqueue("probe.work", {"raises": "credentials", "empresaId": connection.id}))
+    assert job.state is JobState.FAILED
+    assert job.attempts_made == 1
+    paused = app.store.connection_by_id(connection.id)
+    assert (paused.state.value, paused.state_reason) == ("needs_credentials", "401 from upstream")
+
+
+def test_a_delayed_job_runs_when_it_is_due(app: Flowzz, final: Callable[[str], JobRecord]) -> None:
+    with working(app):
+        job_id = app.enqueue("probe.work", {}, EnqueueOptions(delay=timedelta(milliseconds=300)))
+        job = final(job_id)
+    assert job.started_at is not None
+    waited = job.started_at - job.created_at
+    assert timedelta(milliseconds=299) <= waited < timedelta(seconds=5)
+
+
+def test_jobs_of_a_missing_plugin_park_and_run_when_it_is_back(app: Flowzz, final: Callable[[str], JobRecord]) -> None:
+    job_id = app.enqueue("probe.work", {})
+    without = Flowzz(app.settings, PluginHost.of([]), app.store, app.queues)
+    with working(without, queues=["probe"]):
+        eventually(lambda: app.queues.job(job_id).state is JobState.PARKED)
+    assert app.queues.job(job_id).note == "no plugin registers probe.work"
+    assert app.queues.stats(["probe"])[0].parked == 1
+    with working(app):
+        assert final(job_id).state is JobState.COMPLETED
+
+
+def test_stop_lets_active_jobs_finish(app: Flowzz, tmp_path: Path) -> None:
+    job_id = app.enqueue("probe.block", {"folder": str(tmp_path)})
+    waiting = app.enqueue("probe.work", {})
+    worker = Worker(app, concurrency=1)
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(worker.run()))
+    thread.start()
+    eventually(lambda: app.queues.job(job_id).state is JobState.ACTIVE)
+    worker.stop()
+    (tmp_path / "go").touch()
+    thread.join(20)
+    assert codes == [0]
+    assert app.queues.job(job_id).state is JobState.COMPLETED
+    assert app.queues.job(waiting).state is JobState.WAITING
+    assert app.queues.workers() == []
+
+
+def test_past_the_grace_unfinished_jobs_go_back_without_using_an_attempt(app: Flowzz, tmp_path: Path) -> None:
+    hasty = Flowzz(app.settings.model_copy(update={"shutdown_grace": 0.05}), app.plugins, app.store, app.queues)
+    job_id = app.enqueue("probe.block", {"folder": str(tmp_path)})
+    worker = Worker(hasty)
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(worker.run()))
+    thread.start()
+    eventually(lambda: app.queues.job(job_id).state is JobState.ACTIVE)
+    worker.stop()
+    thread.join(20)
+    assert codes == [1]
+    job = app.queues.job(job_id)
+    assert (job.state, job.attempts_made) == (JobState.WAITING, 0)
+    assert [a.outcome for a in app.queues.attempts(job_id)] == ["released"]
+    (tmp_path / "go").touch()
+
+
+def test_a_running_job_can_be_canceled(app: Flowzz, tmp_path: Path, final: Callable[[str], JobRecord]) -> None:
+    with working(app):
+        job_id = app.enqueue("probe.block", {"folder": str(tmp_path)})
+        eventually(lambda: app.queues.job(job_id).state is JobState.ACTIVE)
+        app.queues.cancel(job_id, "wrong company")
+        assert final(job_id).state is JobState.CANCELED
+
+
+def test_many_jobs_all_run_once(app: Flowzz, tmp_path: Path) -> None:
+    ids = [app.enqueue("probe.work", {"folder": str(tmp_path)}) for _ in range(300)]
+    keep = app.settings.model_copy(update={"keep_completed": 1000})
+    with working(Flowzz(keep, app.plugins, app.store, app.queues), concurrency=8):
+        eventually(lambda: app.queues.stats(["probe"])[0].completed == len(ids))
+    assert len((tmp_path / "log").read_text().splitlines()) == len(ids)
+
+
+def test_what_cannot_be_enqueued_says_why_and_stores_nothing(app: Flowzz) -> None:
+    with pytest.raises(UnknownJob, match=r"did you mean 'probe\.work'"):
+        app.enqueue("probe.wrk", {})
+    with pytest.raises(InvalidPayload) as refused:
+        app.enqueue("probe.work", {"failUntil": "many", "surprise": 1})
+    assert {problem["field"] for problem in refused.value.problems} == {"failUntil", "surprise"}
+    with pytest.raises(PayloadTooLarge):
+        app.enqueue("probe.work", {"folder": "x" * 300_000})
+    app.enqueue("probe.work", {}, EnqueueOptions(job_id="mine"))
+    with pytest.raises(DuplicateJob):
+        app.enqueue("probe.work", {}, EnqueueOptions(job_id="mine"))
+    assert app.queues.stats(["probe"])[0].waiting == 1

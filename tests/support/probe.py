@@ -1,0 +1,110 @@
+"""A plugin for tests: jobs that succeed, fail, block and page, told by their payload and watched through a folder.
+
+A handler appends a line to ``<folder>/log`` for each thing it does and blocks until ``<folder>/go`` exists, so a test
+in another process sees and steers it without sleeping.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+from flowzz.errors import NeedsCredentials, Permanent, RetryLater, Throttled
+from flowzz.jobs.context import JobContext
+from flowzz.jobs.definition import job
+from flowzz.jobs.payload import Payload, Result
+from flowzz.jobs.retry import Exponential
+from flowzz.plugins.contributions import Plugin, Schedule
+from flowzz.plugins.hookspecs import hookimpl
+
+QUICK = Exponential(attempts=3, delay=timedelta(milliseconds=20))
+
+
+class Work(Payload):
+    folder: str = ""
+    empresa_id: str | None = None
+    fail_until: int = 0
+    raises: str = ""
+    pages: int = 0
+
+
+class Done(Result):
+    pages: int
+    attempt: int
+
+
+def _note(data: Work, line: str) -> None:
+    if data.folder:
+        with (Path(data.folder) / "log").open("a") as file:
+            file.write(f"{os.getpid()} {line}\n")
+
+
+@job("probe.work", queue="probe", retry=QUICK)
+def work(ctx: JobContext, data: Work) -> Done:
+    """Fails as told, else returns."""
+    _note(data, f"work {ctx.attempt}")
+    ctx.log(f"attempt {ctx.attempt}")
+    match data.raises:
+        case "permanent":
+            raise Permanent("no use")
+        case "throttled" if ctx.checkpoint is None:
+            ctx.save_checkpoint({"throttled": True})
+            raise Throttled(timedelta(milliseconds=30), "429")
+        case "later":
+            raise RetryLater(timedelta(milliseconds=30))
+        case "credentials":
+            raise NeedsCredentials(data.empresa_id or "", "401 from upstream")
+        case "exit":
+            raise SystemExit(3)
+        case "weird-result":
+            return object()  # type: ignore[return-value]
+    if ctx.attempt <= data.fail_until:
+        raise ValueError(f"broken on attempt {ctx.attempt}")
+    return Done(pages=0, attempt=ctx.attempt)
+
+
+@job("probe.block", queue="probe", retry=QUICK)
+def block(ctx: JobContext, data: Work) -> Done:
+    """Runs until the folder holds a file ``go``, or until it is canceled."""
+    _note(data, f"block {ctx.attempt}")
+    tick = threading.Event()
+    while not (Path(data.folder) / "go").exists():
+        ctx.raise_if_canceled()
+        tick.wait(0.02)
+    _note(data, "unblocked")
+    return Done(pages=0, attempt=ctx.attempt)
+
+
+@job("probe.pages", queue="probe", retry=QUICK)
+def pages(ctx: JobContext, data: Work) -> Done:
+    """Handles pages one by one; after page 3 of the first run it waits for ``go``."""
+    start = (ctx.checkpoint or {"page": 0})["page"] + 1
+    for page in range(start, data.pages + 1):
+        _note(data, f"page {page}")
+        ctx.save_checkpoint({"page": page})
+        ctx.progress(100 * page / data.pages, f"page {page}/{data.pages}")
+        while page == 3 and start == 1 and not (Path(data.folder) / "go").exists():
+            threading.Event().wait(0.02)
+    return Done(pages=data.pages - start + 1, attempt=ctx.attempt)
+
+
+class Hooks:
+    @hookimpl
+    def flowzz_jobs(self) -> list[object]:
+        return [work, block, pages]
+
+    @hookimpl
+    def flowzz_schedules(self) -> list[Schedule]:
+        return [
+            Schedule(
+                name="probe.work",
+                job="probe.work",
+                cron="0 * * * *",
+                payloads=lambda store: [Work(empresa_id="loja-1"), Work(empresa_id="loja-2")],
+            )
+        ]
+
+
+plugin = Plugin(name="probe", title="Probe", api=">=1,<2", hooks=Hooks())

@@ -1,0 +1,36 @@
+"""Runs one role with the probe plugin in a process of its own: ``python run.py worker|scheduler``.
+
+Settings come from the environment, as for the real commands; a scheduler may be told its clock (seconds to add).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from flowzz import clock
+from flowzz.app import Flowzz
+from flowzz.plugins.host import PluginHost
+from flowzz.scheduling import Scheduler
+from flowzz.settings import Settings
+from flowzz.workers import Worker
+from support.probe import plugin
+
+
+def main() -> int:
+    ahead = float(os.environ.get("PROBE_CLOCK_AHEAD_S", "0"))
+    if ahead:
+        clock.now = lambda: datetime.now(UTC) + timedelta(seconds=ahead)
+    with Flowzz.open(Settings.load(), plugins=PluginHost.of([plugin])) as app:
+        role = Worker(app) if sys.argv[1] == "worker" else Scheduler(app)
+        signal.signal(signal.SIGTERM, lambda *_: role.stop())
+        return role.run()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
