@@ -84,7 +84,7 @@ def test_below_the_level_nothing_is_written(quiet: Settings) -> None:
 def test_files_are_private(quiet: Settings) -> None:
     structlog.get_logger("flowzz.test").error("x")
     folder = quiet.data_folder / "logs"
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (folder.parent, folder)] == [0o700, 0o700]
     assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
 
 
