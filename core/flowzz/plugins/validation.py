@@ -1,0 +1,90 @@
+"""Whether one contribution fits: its name lies in its plugin's namespace, and its parts are what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+from pydantic import BaseModel
+
+from flowzz.errors import ConfigurationError
+from flowzz.jobs.definition import JOB_NAME, QUEUE_NAME, JobDefinition
+from flowzz.jobs.retry import RetryPolicy
+from flowzz.plugins.contributions import ConnectionType, Migrations, Sandbox, Schedule, Webhook
+
+CRON_FIELDS = 5
+
+
+def check_item(plugin: str, item: object) -> None:
+    """Raises ConfigurationError, naming the contribution, what was expected and what came."""
+    match item:
+        case JobDefinition():
+            _check_job(plugin, item)
+        case Schedule():
+            _check_schedule(plugin, item)
+        case Webhook() | ConnectionType() | Migrations() | Sandbox():
+            _check_single(plugin, item)
+        case click.Command():
+            _expect(bool(item.name), "a command", "a name", item.name)
+
+
+def _check_job(plugin: str, job: JobDefinition[Any, Any]) -> None:
+    what = f"job {job.name!r}"
+    _expect_name(plugin, "job", job.name)
+    _expect(isinstance(job.queue, str) and bool(QUEUE_NAME.match(job.queue)), what, "a queue name", job.queue)
+    _expect(callable(job.handler), what, "a handler (ctx, data)", job.handler)
+    is_model = isinstance(job.payload_model, type) and issubclass(job.payload_model, BaseModel)
+    _expect(is_model, what, "a pydantic model as payload", job.payload_model)
+    _expect(isinstance(job.retry, RetryPolicy), what, "a RetryPolicy", job.retry)
+    _expect(isinstance(job.timeout, timedelta) and job.timeout > timedelta(0), what, "a timeout above 0", job.timeout)
+    _expect(
+        isinstance(job.max_stalled, int) and job.max_stalled >= 0, what, "max_stalled of 0 or more", job.max_stalled
+    )
+
+
+def _check_schedule(plugin: str, schedule: Schedule) -> None:
+    what = f"schedule {schedule.name!r}"
+    _expect_name(plugin, "schedule", schedule.name)
+    _expect(isinstance(schedule.job, str), what, "the name of a job", schedule.job)
+    fields = schedule.cron.split() if isinstance(schedule.cron, str) else ()
+    _expect(len(fields) == CRON_FIELDS, what, "a cron line of five fields", schedule.cron)
+    _expect(callable(schedule.payloads), what, "payloads to be callable", schedule.payloads)
+    is_spread = isinstance(schedule.spread, timedelta) and schedule.spread >= timedelta(0)
+    _expect(is_spread, what, "a spread of 0 or more", schedule.spread)
+    try:
+        ZoneInfo(schedule.timezone)
+    except (OSError, ValueError, TypeError, KeyError):
+        _expect(False, what, "an IANA time zone", schedule.timezone)
+
+
+def _check_single(plugin: str, item: Webhook | ConnectionType | Migrations | Sandbox) -> None:
+    what = type(item).__name__
+    _expect(item.plugin == plugin, what, f"plugin to be {plugin!r}", item.plugin)
+    parts: dict[str, Callable[..., Any] | None] = {}
+    match item:
+        case Webhook():
+            parts = {"receive": item.receive}
+            _expect(isinstance(item.max_bytes, int) and item.max_bytes > 0, what, "max_bytes above 0", item.max_bytes)
+        case ConnectionType():
+            parts = {} if item.check is None else {"check": item.check}
+            is_model = isinstance(item.model, type) and issubclass(item.model, BaseModel)
+            _expect(is_model, what, "a pydantic model", item.model)
+        case Migrations():
+            _expect((item.folder / "versions").is_dir(), what, "a folder that holds 'versions'", str(item.folder))
+        case Sandbox():
+            parts = {"blueprint": item.blueprint, "connection": item.connection, "demo": item.demo}
+    for name, part in parts.items():
+        _expect(callable(part), what, f"{name} to be callable", part)
+
+
+def _expect_name(plugin: str, kind: str, name: object) -> None:
+    fits = isinstance(name, str) and JOB_NAME.match(name) is not None and name.startswith(f"{plugin}.")
+    _expect(fits, f"a {kind} of plugin {plugin}", f"a name of the form '{plugin}.{kind}' in lower case", name)
+
+
+def _expect(fits: bool, what: str, expected: str, got: object) -> None:
+    if not fits:
+        raise ConfigurationError(f"{what}: expected {expected}, got {got!r:.200}")
