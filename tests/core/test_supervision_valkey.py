@@ -122,10 +122,13 @@ def test_a_server_that_cannot_start_says_why(alone: Settings, valkey: BundledVal
 
 
 OWNER = """
-import sys, time
+import sys
+from flowzz import logs
 from flowzz.settings import Settings
 from flowzz.supervision import BundledValkey
-server = BundledValkey(Settings.load(home=sys.argv[1]))
+settings = Settings.load(home=sys.argv[1])
+logs.configure(settings, "test")
+server = BundledValkey(settings)
 server.start()
 print(server.pid, flush=True)
 sys.stdin.read()
