@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,12 +12,13 @@ import time_machine
 
 from flowzz.app import Flowzz
 from flowzz.errors import ConfigurationError
-from flowzz.plugins.contributions import MissedTick
+from flowzz.plugins.contributions import MissedTick, Schedule
+from flowzz.plugins.hookspecs import hookimpl
 from flowzz.plugins.host import PluginHost
 from flowzz.scheduling import Scheduler
 from flowzz.scheduling.cron import latest_tick, next_tick, trigger
 from flowzz.settings import Settings
-from support.probe import plugin
+from support.probe import Hooks, plugin
 
 SAO_PAULO = "America/Sao_Paulo"
 
@@ -90,10 +92,18 @@ def test_ticks_missed_while_everything_was_down_run_once(app: Flowzz) -> None:
         assert app.queues.last_ticks(["probe.work"]) == {"probe.work": at("2026-11-24T11:00:00").timestamp() * 1000}
 
 
-def test_a_schedule_may_skip_what_it_missed(app: Flowzz) -> None:
-    schedule = app.plugins.schedules["probe.work"]
-    object.__setattr__(schedule, "missed", MissedTick.SKIP)
-    with time_machine.travel(at("2026-11-24T07:30:00"), tick=False) as clock:
+class SkippingHooks(Hooks):
+    @hookimpl
+    def flowzz_schedules(self) -> list[Schedule]:
+        return [replace(schedule, missed=MissedTick.SKIP) for schedule in super().flowzz_schedules()]
+
+
+def test_a_schedule_may_skip_what_it_missed(settings: Settings) -> None:
+    host = PluginHost.of([replace(plugin, hooks=SkippingHooks())])
+    with (
+        Flowzz.open(settings, plugins=host) as app,
+        time_machine.travel(at("2026-11-24T07:30:00"), tick=False) as clock,
+    ):
         Scheduler(app).run_due()
         clock.move_to(at("2026-11-24T11:10:00"))
         Scheduler(app).run_due()
