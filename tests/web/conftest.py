@@ -1,0 +1,83 @@
+"""The web with its real parts behind it: Valkey, SQLite, plugins, and a user of each role."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from pydantic import SecretStr
+from support import gallery
+
+from flowzz.app import Flowzz
+from flowzz.plugins.host import PluginHost
+from flowzz.settings import Settings
+from flowzz.store import Role
+from flowzz_web import create_app
+
+PASSWORD = "correct horse battery"
+EMAILS = {role: f"{role.value}@flowzz.example" for role in Role}
+
+SignIn = Callable[[Role | None], FlaskClient]
+Headers = dict[str, str]
+
+
+@pytest.fixture
+def flowzz(settings: Settings) -> Iterator[Flowzz]:
+    with Flowzz.open(settings, plugins=PluginHost.of(gallery.plugins())) as opened:
+        opened.store.migrate(opened.plugins.migrations)
+        for role, email in EMAILS.items():
+            opened.store.add_user(email, SecretStr(PASSWORD), role)
+        yield opened
+
+
+@pytest.fixture
+def app(flowzz: Flowzz) -> Flask:
+    return create_app(flowzz)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A browser without a screen: fetches a page's CSRF token before it posts a form."""
+
+    client: FlaskClient
+
+    def token(self, page: str = "/login") -> str:
+        html = self.client.get(page, headers={"Accept": "text/html"}).get_data(as_text=True)
+        return html.partition('name="csrf_token" value="')[2].partition('"')[0]
+
+    def sign_in(self, role: Role, password: str = PASSWORD, **form: str) -> object:
+        data = {"email": EMAILS[role], "password": password, "csrf_token": self.token(), **form}
+        return self.client.post("/login", data=data, headers={"Accept": "text/html"})
+
+
+@pytest.fixture
+def as_role(app: Flask) -> SignIn:
+    """A client whose session belongs to a user of that role; None for a stranger."""
+
+    def sign_in(role: Role | None) -> FlaskClient:
+        client = app.test_client()
+        if role is not None:
+            Visit(client).sign_in(role)
+        return client
+
+    return sign_in
+
+
+@pytest.fixture
+def bearer(client: FlaskClient) -> Callable[[Role], Headers]:
+    """The header of a freshly issued token."""
+
+    def issue(role: Role = Role.ADMIN) -> Headers:
+        answer = client.post("/api/v1/auth/login", json={"email": EMAILS[role], "password": PASSWORD})
+        assert answer.status_code == 200, answer.text
+        return {"Authorization": f"Bearer {answer.json['token']}"}
+
+    return issue

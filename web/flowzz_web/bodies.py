@@ -1,0 +1,52 @@
+"""Bodies and queries of the API: parsed strictly, refused by field."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+from flask import request
+from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import UnsupportedMediaType
+
+from flowzz.jobs.payload import problems_of
+from flowzz_web.problems import Problem
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def read_body(model: type[ModelT]) -> ModelT:
+    """The request's JSON as ``model``: 415 for another content type, 400 for broken JSON, 422 naming the fields."""
+    if not request.is_json:
+        raise UnsupportedMediaType("expected the content type application/json")
+    return _valid(model, _parse(request.get_data()))
+
+
+def read_query(model: type[ModelT]) -> ModelT:
+    """The request's query as ``model``: 422 naming the parameters."""
+    return _valid(model, request.args.to_dict())
+
+
+def _valid(model: type[ModelT], data: Any) -> ModelT:
+    try:
+        return model.model_validate(data, by_alias=True, by_name=False)
+    except ValidationError as error:
+        problems = problems_of(error)
+        said = "; ".join(f"{problem['field']}: {problem['message']}" for problem in problems)
+        raise Problem(422, "invalid-request", said.replace("(payload)", "body"), errors=problems) from None
+
+
+def _parse(raw: bytes) -> Any:
+    # RFC 8259 to the letter: no NaN, no text that cannot be written as UTF-8 again (Redis and PostgreSQL refuse it).
+    try:
+        document = json.loads(raw.decode("utf-8"), parse_constant=_refuse)
+        if b"\\u" in raw:
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise Problem(400, "broken-json", f"the body is not valid JSON: {reason}") from None
+    return document
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON number")

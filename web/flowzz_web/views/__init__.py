@@ -1,0 +1,1 @@
+"""The pages and the JSON routes, one blueprint a module."""

@@ -1,0 +1,90 @@
+"""What an admin may do: each action is a POST with a CSRF token, is audited, and says what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, flash, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from flowzz.errors import InvalidRequest
+from flowzz_web.access import own_path
+from flowzz_web.current import the_flowzz, visitor
+from flowzz_web.languages import explain
+from flowzz_web.languages import translate as _
+from flowzz_web.overview import known_queue
+
+blueprint = Blueprint("actions", __name__, url_prefix="/admin")
+
+LONGEST_REASON = 200
+
+
+@blueprint.post("/jobs/<path:job_id>/retry")
+def retry(job_id: str) -> ResponseReturnValue:
+    """Back to the start of its attempts; the earlier ones stay on record."""
+    return _act(
+        "job.retry",
+        job_id,
+        lambda: the_flowzz().queues.retry(job_id),
+        _("Job %(id)s is waiting again.", id=job_id),
+        url_for("admin.job", job_id=job_id),
+    )
+
+
+@blueprint.post("/jobs/<path:job_id>/remove")
+def remove(job_id: str) -> ResponseReturnValue:
+    return _act(
+        "job.remove",
+        job_id,
+        lambda: the_flowzz().queues.remove(job_id),
+        _("Job %(id)s was removed.", id=job_id),
+        url_for("admin.queues"),
+    )
+
+
+@blueprint.post("/queues/<path:queue>/pause")
+def pause(queue: str) -> ResponseReturnValue:
+    reason = request.form.get("reason", "").strip()[:LONGEST_REASON]
+    return _act(
+        "queue.pause",
+        queue,
+        lambda: the_flowzz().queues.pause(known_queue(the_flowzz(), queue), reason),
+        _("Queue %(name)s is paused. Active jobs finish; waiting jobs stay.", name=queue),
+        url_for("admin.queues"),
+        {"reason": reason},
+    )
+
+
+@blueprint.post("/queues/<path:queue>/resume")
+def resume(queue: str) -> ResponseReturnValue:
+    return _act(
+        "queue.resume",
+        queue,
+        lambda: the_flowzz().queues.resume(known_queue(the_flowzz(), queue)),
+        _("Queue %(name)s runs again.", name=queue),
+        url_for("admin.queues"),
+    )
+
+
+def _act(
+    action: str,
+    target: str,
+    act: Callable[[], None],
+    done: str,
+    then: str,
+    detail: dict[str, Any] | None = None,
+) -> ResponseReturnValue:
+    """Do it, put it on record, say it. A refusal is said and recorded too; an outage becomes the 503 page."""
+    user = visitor()
+    actor = user.email if user else ""
+    store = the_flowzz().store
+    try:
+        act()
+    except InvalidRequest as error:
+        store.record_audit(actor, action, target, {**(detail or {}), "refused": str(error)})
+        flash(explain(error), "refused")
+    else:
+        store.record_audit(actor, action, target, detail)
+        flash(done, "done")
+    return redirect(own_path(request.form.get("back")) or then, code=303)

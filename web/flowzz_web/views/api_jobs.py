@@ -1,0 +1,198 @@
+"""Jobs over HTTP: enqueue, look, list, retry, remove."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import Annotated, Any
+
+from flask import Blueprint, jsonify, request, url_for
+from flask.typing import ResponseReturnValue
+from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
+
+from flowzz.app import Flowzz
+from flowzz.clock import now
+from flowzz.errors import InvalidPayload, JobNotFound
+from flowzz.jobs.durations import parse_duration
+from flowzz.jobs.options import EnqueueOptions
+from flowzz.jobs.payload import WireModel, parse_payload
+from flowzz.jobs.state import JobState
+from flowzz.queues.records import JobRecord
+from flowzz_web.bodies import read_body, read_query
+from flowzz_web.current import the_flowzz, visitor
+from flowzz_web.overview import known_queue
+from flowzz_web.problems import Problem
+from flowzz_web.wire import as_wire
+
+blueprint = Blueprint("api_jobs", __name__, url_prefix="/api/v1")
+
+LONGEST_KEY = 255
+
+
+def _delay(value: object) -> object:
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return parse_duration(value)
+    raise ValueError("expected seconds (90) or a text such as '5m'")
+
+
+class Options(WireModel):
+    """``delay`` is seconds or a text such as ``"5m"``; ``runAt`` is ISO 8601 with a time zone."""
+
+    job_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,100}$")] | None = None
+    nonce: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    delay: Annotated[timedelta, BeforeValidator(_delay)] | None = None
+    run_at: AwareDatetime | None = None
+    attempts: Annotated[int, Field(ge=1, le=100)] | None = None
+
+    @model_validator(mode="after")
+    def _one_time(self) -> Options:
+        if self.delay is not None and self.run_at is not None:
+            raise ValueError("delay and runAt exclude each other; give one of them")
+        return self
+
+
+class NewJobBody(WireModel):
+    job: Annotated[str, Field(max_length=200)]
+    payload: dict[str, Any] = Field(default_factory=dict)
+    options: Options = Options()
+
+
+class JobQuery(WireModel):
+    queue: Annotated[str, Field(min_length=1, max_length=200)]
+    state: JobState = JobState.WAITING
+    offset: Annotated[int, Field(ge=0, le=10**9)] = 0
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+@blueprint.post("/jobs")
+def enqueue() -> ResponseReturnValue:
+    """Put a job into its queue: 202 with its id and ``Location``.
+
+    With the header ``Idempotency-Key`` (up to 255 characters) the caller may repeat the request as often as needed:
+    the job's id is made of the caller and the key, so every repeat is that one job. The first answer is 202, a
+    repeat 200 with ``Idempotent-Replayed: true``; the same key with another job or payload is refused with 422. A
+    key is remembered as long as its job is stored. It cannot be combined with ``options.jobId`` or
+    ``options.nonce``.
+    """
+    body = read_body(NewJobBody)
+    flowzz = the_flowzz()
+    definition = flowzz.plugins.job(body.job)
+    key = request.headers.get("Idempotency-Key")
+    options = _options(body.options) if key is None else _keyed(body.options, key)
+    earlier = _stored(flowzz, options.job_id) if key is not None and options.job_id else None
+    if earlier is not None:
+        return _replayed(flowzz, body, earlier)
+    job_id = flowzz.enqueue(body.job, body.payload, options)
+    later = bool(options.delay) or (options.run_at is not None and options.run_at > now())
+    state = JobState.DELAYED if later else JobState.WAITING
+    return _accepted(job_id, body.job, definition.queue, state, 202)
+
+
+@blueprint.get("/jobs")
+def list_jobs() -> ResponseReturnValue:
+    """Jobs of one queue in one state (default waiting), ``limit`` (default 50, at most 200) from ``offset``."""
+    query = read_query(JobQuery)
+    flowzz = the_flowzz()
+    known_queue(flowzz, query.queue)
+    page = flowzz.queues.jobs(query.queue, query.state, offset=query.offset, limit=query.limit)
+    return jsonify(as_wire(page))
+
+
+@blueprint.get("/jobs/<path:job_id>")
+def show(job_id: str) -> ResponseReturnValue:
+    """The full record; ``?include=attempts,log`` adds the attempts and the log lines."""
+    queues = the_flowzz().queues
+    document = _document(queues.job(job_id))
+    wanted = request.args.get("include", "").split(",")
+    if "attempts" in wanted:
+        document["attempts"] = as_wire(queues.attempts(job_id))
+    if "log" in wanted:
+        document["log"] = as_wire(queues.log(job_id))
+    return jsonify(document)
+
+
+@blueprint.post("/jobs/<path:job_id>/retry")
+def retry(job_id: str) -> ResponseReturnValue:
+    """A failed, canceled or delayed job waits again; 409 in any other state."""
+    flowzz = the_flowzz()
+    flowzz.queues.retry(job_id)
+    _audit(flowzz, "job.retry", job_id)
+    return jsonify(_document(flowzz.queues.job(job_id)))
+
+
+@blueprint.delete("/jobs/<path:job_id>")
+def remove(job_id: str) -> ResponseReturnValue:
+    """204; 409 while the job is active."""
+    flowzz = the_flowzz()
+    flowzz.queues.remove(job_id)
+    _audit(flowzz, "job.remove", job_id)
+    return "", 204
+
+
+def _options(options: Options) -> EnqueueOptions:
+    return EnqueueOptions(
+        job_id=options.job_id,
+        nonce=options.nonce,
+        delay=options.delay,
+        run_at=options.run_at,
+        attempts=options.attempts,
+    )
+
+
+def _keyed(options: Options, key: str) -> EnqueueOptions:
+    if not 1 <= len(key) <= LONGEST_KEY:
+        raise Problem(400, "bad-idempotency-key", f"expected Idempotency-Key to have 1 to {LONGEST_KEY} characters")
+    if options.job_id is not None or options.nonce is not None:
+        field = "options.jobId" if options.job_id is not None else "options.nonce"
+        message = "cannot be given together with the header Idempotency-Key"
+        raise Problem(422, "invalid-request", f"{field}: {message}", errors=[{"field": field, "message": message}])
+    user = visitor()
+    digest = hashlib.sha256(f"{user.id if user else ''}\n{key}".encode()).hexdigest()[:40]
+    keyed = options.model_copy(update={"job_id": f"key-{digest}", "nonce": digest})
+    return _options(keyed)
+
+
+def _stored(flowzz: Flowzz, job_id: str) -> JobRecord | None:
+    try:
+        return flowzz.queues.job(job_id)
+    except JobNotFound:
+        return None
+
+
+def _replayed(flowzz: Flowzz, body: NewJobBody, earlier: JobRecord) -> ResponseReturnValue:
+    if not _is_same(flowzz, body, earlier):
+        raise Problem(
+            422,
+            "idempotency-key-reused",
+            f"this Idempotency-Key was used for job {earlier.id} ({earlier.name}) with another payload",
+        )
+    response, status, headers = _accepted(earlier.id, earlier.name, earlier.queue, earlier.state, 200)
+    return response, status, {**headers, "Idempotent-Replayed": "true"}
+
+
+def _is_same(flowzz: Flowzz, body: NewJobBody, earlier: JobRecord) -> bool:
+    model = flowzz.plugins.job(body.job).payload_model
+    wanted = parse_payload(body.job, model, body.payload)
+    if earlier.name != body.job:
+        return False
+    try:
+        return bool(parse_payload(body.job, model, earlier.payload) == wanted)
+    except InvalidPayload:
+        return False
+
+
+def _accepted(job_id: str, job: str, queue: str, state: JobState, status: int) -> tuple[Any, int, dict[str, str]]:
+    link = url_for("api_jobs.show", job_id=job_id)
+    document = {"id": job_id, "job": job, "queue": queue, "state": state.value, "links": {"self": link}}
+    return jsonify(document), status, {"Location": link}
+
+
+def _document(record: JobRecord) -> dict[str, Any]:
+    document: dict[str, Any] = as_wire(record)
+    document["links"] = {"self": url_for("api_jobs.show", job_id=record.id)}
+    return document
+
+
+def _audit(flowzz: Flowzz, action: str, job_id: str) -> None:
+    user = visitor()
+    flowzz.store.record_audit(user.email if user else "", action, job_id, {"via": "api"})

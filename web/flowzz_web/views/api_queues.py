@@ -1,0 +1,49 @@
+"""Queues over HTTP: counts, pause, resume."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from flask import Blueprint, jsonify, request
+from flask.typing import ResponseReturnValue
+from pydantic import Field
+
+from flowzz.jobs.payload import WireModel
+from flowzz_web.bodies import read_body
+from flowzz_web.current import the_flowzz, visitor
+from flowzz_web.overview import known_queue
+from flowzz_web.wire import as_wire
+
+blueprint = Blueprint("api_queues", __name__, url_prefix="/api/v1")
+
+
+class PauseBody(WireModel):
+    reason: Annotated[str, Field(max_length=200)] = ""
+
+
+@blueprint.get("/queues")
+def list_queues() -> ResponseReturnValue:
+    """Every queue with its counts, by name."""
+    return jsonify({"queues": as_wire(the_flowzz().stats())})
+
+
+@blueprint.post("/queues/<path:queue>/pause")
+def pause(queue: str) -> ResponseReturnValue:
+    """Hand out no more of its jobs; active ones finish. The body may carry ``{"reason": "…"}``."""
+    reason = read_body(PauseBody).reason if request.get_data() else ""
+    known_queue(the_flowzz(), queue)
+    the_flowzz().queues.pause(queue, reason)
+    return _changed("queue.pause", queue, {"reason": reason})
+
+
+@blueprint.post("/queues/<path:queue>/resume")
+def resume(queue: str) -> ResponseReturnValue:
+    known_queue(the_flowzz(), queue)
+    the_flowzz().queues.resume(queue)
+    return _changed("queue.resume", queue, {})
+
+
+def _changed(action: str, queue: str, detail: dict[str, str]) -> ResponseReturnValue:
+    user, flowzz = visitor(), the_flowzz()
+    flowzz.store.record_audit(user.email if user else "", action, queue, {**detail, "via": "api"})
+    return jsonify(as_wire(flowzz.queues.stats([queue])[0]))
