@@ -1,0 +1,161 @@
+"""Random sequences of everything the scripts do, against one Valkey: every job in exactly one place, no orphan key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from flowzz.errors import InvalidRequest
+from flowzz.jobs.state import JobState
+from flowzz.queues import keys
+from flowzz.queues.engine import REGISTRIES, Queues
+from flowzz.queues.reading import pack_text
+from flowzz.queues.transitions import Claim
+from support.engine import completed, ended, failure_text, new_job, step
+
+QUEUES = ("alpha", "beta")
+WORKERS = ("w1", "w2")
+IDS = st.sampled_from([f"job-{number}" for number in range(6)])
+
+
+class Machine(RuleBasedStateMachine):
+    """The model is small: which ids exist, and which claims each worker believes it holds."""
+
+    queues: Queues
+    raw: redis.Redis
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.raw.flushall()
+        self.exists: set[str] = set()
+        self.home: dict[str, str] = {}
+        self.held: list[tuple[str, Claim]] = []
+        self.last_step: dict[str, tuple[str, tuple[Any, ...], int, list[int]]] = {}
+        self.tokens = 0
+
+    @rule(job_id=IDS, queue=st.sampled_from(QUEUES), delayed=st.booleans())
+    def enqueue(self, job_id: str, queue: str, delayed: bool) -> None:
+        answer = self.queues.transitions.enqueue([new_job(job_id, queue=queue, due="in:3600000" if delayed else "")])
+        assert answer == [0 if job_id in self.exists else 1]
+        self.home.setdefault(job_id, queue) if job_id in self.exists else self.home.update({job_id: queue})
+        self.exists.add(job_id)
+
+    @rule(worker=st.sampled_from(WORKERS), want=st.integers(0, 4), settle=st.integers(0, 3), data=st.data())
+    def step(self, worker: str, want: int, settle: int, data: st.DataObject) -> None:
+        mine = [entry for entry in self.held if entry[0] == worker][:settle]
+        kinds = st.sampled_from(["completed", "failed", "retrying", "postponed", "released", "parked", "canceled"])
+        settlements = tuple(self._settlement(claim, data.draw(kinds)) for _, claim in mine)
+        self.tokens += 1
+        token = f"t{self.tokens}"
+        reply = step(
+            self.queues, *settlements, want=want, worker=worker, token=token, served=QUEUES,
+            keep_completed=3, keep_failed=3,
+        )  # fmt: skip
+        self.held = [entry for entry in self.held if entry not in mine]
+        self.held += [(worker, claim) for claim in reply.claims]
+        self.last_step[worker] = (token, settlements, want, reply.verdicts)
+        self._forget_trimmed()
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def repeat_the_last_step(self, worker: str) -> None:
+        """Its reply was lost: the same token again changes nothing and answers the same."""
+        if worker not in self.last_step:
+            return
+        token, settlements, want, verdicts = self.last_step[worker]
+        before = self._census()
+        if not (verdicts or any(holder == worker for holder, _ in self.held)):
+            return
+        reply = step(self.queues, *settlements, want=want, worker=worker, token=token, served=QUEUES)
+        assert reply.verdicts == verdicts
+        assert self._census() == before
+
+    @rule(some=st.integers(0, 3))
+    def lose_leases_and_rescue(self, some: int) -> None:
+        for queue in QUEUES:
+            for member in self.raw.zrange(keys.WIP(queue), 0, some - 1) if some else []:
+                self.raw.zadd(keys.WIP(queue), {member: 1})
+        self.queues.transitions.rescue(limit=100, keep_failed=3, failure_text=failure_text(), max_stalled=1)
+        self._forget_trimmed()
+
+    @rule(queue=st.sampled_from(QUEUES))
+    def time_passes(self, queue: str) -> None:
+        for member in self.raw.zrange(keys.SCHEDULED(queue), 0, 0):
+            self.raw.zadd(keys.SCHEDULED(queue), {member: 1})
+
+    @rule(action=st.sampled_from(["retry", "remove", "cancel"]), job_id=IDS)
+    def manage(self, action: str, job_id: str) -> None:
+        try:
+            getattr(self.queues, action)(job_id)
+        except InvalidRequest:
+            return
+        if action == "remove":
+            self.exists.discard(job_id)
+        self._forget_trimmed()
+
+    @rule(queue=st.sampled_from(QUEUES))
+    def pause_and_resume(self, queue: str) -> None:
+        self.queues.pause(queue, "test")
+        assert all(claim.queue != queue for claim in step(self.queues, served=(queue,), worker="w3").claims)
+        self.queues.resume(queue)
+
+    @rule()
+    def unpark(self) -> None:
+        self.queues.transitions.unpark(["probe.work"])
+
+    @invariant()
+    def every_job_is_in_exactly_one_place(self) -> None:
+        places = self._census()
+        assert sorted(places) == sorted(self.exists)
+        for job_id, found in places.items():
+            record = self.queues.job(job_id)
+            assert found == [(record.queue, record.state)], (job_id, found, record.state)
+
+    @invariant()
+    def the_counts_are_those_of_a_census(self) -> None:
+        stats = self.queues.stats(QUEUES)
+        counted = sum(s.waiting + s.active + s.completed + s.failed + s.delayed + s.parked + s.canceled for s in stats)
+        assert counted == len(self.exists)
+
+    @invariant()
+    def no_key_is_left_of_a_job_that_is_gone(self) -> None:
+        for family in (keys.JOB, keys.RESULTS, keys.LOG):
+            for key in self.raw.scan_iter(family.prefix + "*"):
+                assert key.decode().removeprefix(family.prefix) in self.exists, key
+
+    def _settlement(self, claim: Claim, kind: str) -> Any:
+        if kind == "completed":
+            return completed(claim)
+        note = "probe.work" if kind == "parked" else ""
+        return ended(claim, kind, delay_ms=3_600_000, note=note, body=pack_text("x") if kind == "failed" else "")
+
+    def _census(self) -> dict[str, list[tuple[str, JobState]]]:
+        found: dict[str, list[tuple[str, JobState]]] = {}
+        for queue in QUEUES:
+            for member in self.raw.lrange(keys.QUEUE(queue), 0, -1):
+                found.setdefault(member.decode(), []).append((queue, JobState.WAITING))
+            for state, family in REGISTRIES.items():
+                for member in self.raw.zrange(family(queue), 0, -1):
+                    found.setdefault(member.decode().partition(":")[0], []).append((queue, state))
+        return found
+
+    def _forget_trimmed(self) -> None:
+        self.exists = {job_id for job_id in self.exists if self.raw.exists(keys.JOB(job_id))}
+
+
+def test_random_sequences_keep_every_job_in_exactly_one_place(redis_url: str) -> None:
+    queues, raw = Queues.open(redis_url), redis.Redis.from_url(redis_url)
+    machine = type("BoundMachine", (Machine,), {"queues": queues, "raw": raw})
+    quiet = settings(max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
+    try:
+        run_state_machine_as_test(machine, settings=quiet)
+    finally:
+        queues.close()
+        raw.close()
+
+
+def test_the_census_covers_every_state() -> None:
+    assert {JobState.WAITING, *REGISTRIES} == set(JobState)
