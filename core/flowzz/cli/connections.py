@@ -1,0 +1,208 @@
+"""``flowzz connections``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from flowzz.cli.connecting import asked, connection_type, given, split
+from flowzz.cli.output import json_option, print_json, print_table
+from flowzz.cli.session import Session, pass_session
+from flowzz.errors import InvalidRequest
+from flowzz.jobs.connection import Connection, ConnectionState
+
+set_option = click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="A plain field.")
+secret_option = click.option(
+    "--secret-from-env", "secrets", metavar="NAME=VARIABLE", multiple=True, help="A secret field, from the environment."
+)
+
+
+@click.group("connections")
+def command() -> None:
+    """Connect companies to upstreams."""
+
+
+@command.command(
+    "add",
+    epilog="""\b
+Examples:
+  flowzz connections add coinzz --company 3f0c…
+  flowzz connections add coinzz --company 3f0c… --set NAME=VALUE --secret-from-env NAME=VARIABLE""",
+)
+@click.argument("plugin")
+@click.option("--company", "company_id", required=True, help="Id of the company.")
+@click.option("--label", help="How people call it (default: the plugin's title).")
+@set_option
+@secret_option
+@json_option
+@pass_session
+def add(
+    session: Session,
+    plugin: str,
+    company_id: str,
+    label: str | None,
+    settings: tuple[str, ...],
+    secrets: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Connect a company to PLUGIN's upstream; asks for what is not given, prints the webhook URL this once."""
+    kind = connection_type(session.plugins, plugin)
+    with session.store() as store:
+        store.company(company_id)
+        known = given(kind.model, settings, secrets)
+        values = asked(kind.model, known, optional=not known)
+        config, sealed = split(plugin, kind.model, values)
+        made, token = store.add_connection(company_id, plugin, label or kind.title, config, sealed)
+        store.record_audit("cli", "connection.add", made.id, {"plugin": plugin, "company": company_id})
+    _tell(session, made, token, as_json=as_json)
+
+
+@command.command("list")
+@click.option("--plugin", help="Only of this plugin.")
+@json_option
+@pass_session
+def list_connections(session: Session, plugin: str | None, as_json: bool) -> None:
+    """List the connections and their states."""
+    with session.store() as store:
+        names = {company.id: company.name for company in store.companies()}
+        found = [one for one in store.all_connections() if plugin in (None, one.plugin)]
+    if as_json:
+        print_json([_public(one) for one in found])
+        return
+    rows = [
+        (one.id, one.plugin, names.get(one.company_id, one.company_id), one.label, one.state.value, one.state_reason)
+        for one in found
+    ]
+    columns = ("id", "plugin", "company", "label", "state", "why")
+    print_table(columns, rows, empty="no connections; add one with: flowzz connections add PLUGIN --company ID")
+
+
+@command.command("show")
+@click.argument("connection_id")
+@json_option
+@pass_session
+def show(session: Session, connection_id: str, as_json: bool) -> None:
+    """Show a connection; its secrets stay stars."""
+    with session.store() as store:
+        one = store.connection_by_id(connection_id)
+        document = _public(one) | {"secrets": dict.fromkeys(one.secrets, "**********")}
+    if as_json:
+        print_json(document)
+        return
+    facts = [(name, value) for name, value in document.items() if name not in ("config", "secrets")]
+    facts += [*document["config"].items(), *document["secrets"].items()]
+    print_table(("field", "value"), facts, empty="")
+
+
+@command.command("update")
+@click.argument("connection_id")
+@click.option("--label", help="How people call it.")
+@set_option
+@secret_option
+@pass_session
+def update(
+    session: Session, connection_id: str, label: str | None, settings: tuple[str, ...], secrets: tuple[str, ...]
+) -> None:
+    """Give new fields or credentials; one that needed credentials is active again."""
+    with session.store() as store:
+        one = store.connection_by_id(connection_id)
+        model = connection_type(session.plugins, one.plugin).model
+        known = given(model, settings, secrets)
+        values = known if known or label else asked(model, {}, optional=True)
+        config, sealed = split(one.plugin, model, {**one.config, **one.secrets, **values})
+        store.update_connection(connection_id, config=config, secrets=sealed, label=label)
+        store.record_audit("cli", "connection.update", connection_id, {"fields": sorted(values)})
+    click.echo(f"{connection_id} updated")
+
+
+@command.command("test")
+@click.argument("connection_id")
+@pass_session
+def test(session: Session, connection_id: str) -> None:
+    """Call the upstream with the stored credentials."""
+    with session.store() as store:
+        one = store.connection_by_id(connection_id)
+    check = connection_type(session.plugins, one.plugin).check
+    if check is None:
+        raise InvalidRequest(f"plugin {one.plugin} offers no test of its connections")
+    check(one)
+    click.echo(f"{one.label} works")
+
+
+@command.command("pause")
+@click.argument("connection_id")
+@click.option("--reason", default="paused on the command line", show_default=True)
+@pass_session
+def pause(session: Session, connection_id: str, reason: str) -> None:
+    """Leave the connection out of schedules until it is resumed."""
+    _set_state(session, connection_id, ConnectionState.PAUSED, reason)
+    click.echo(f"{connection_id} is paused")
+
+
+@command.command("resume")
+@click.argument("connection_id")
+@pass_session
+def resume(session: Session, connection_id: str) -> None:
+    """Let the connection run again."""
+    _set_state(session, connection_id, ConnectionState.ACTIVE, None)
+    click.echo(f"{connection_id} is active")
+
+
+@command.command("rotate-webhook")
+@click.argument("connection_id")
+@json_option
+@pass_session
+def rotate_webhook(session: Session, connection_id: str, as_json: bool) -> None:
+    """Print a new webhook URL; the old one stops working at once."""
+    with session.store() as store:
+        one = store.connection_by_id(connection_id)
+        token = store.rotate_webhook_token(connection_id)
+        store.record_audit("cli", "connection.rotate_webhook", connection_id)
+    _tell(session, one, token, as_json=as_json)
+
+
+@command.command("remove")
+@click.argument("connection_id")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_session
+def remove(session: Session, connection_id: str, yes: bool) -> None:
+    """Remove a connection with its credentials."""
+    with session.store() as store:
+        one = store.connection_by_id(connection_id)
+        if not yes:
+            click.confirm(f"Remove {one.label} ({one.plugin}) with its credentials?", abort=True)
+        store.remove_connection(connection_id)
+        store.record_audit("cli", "connection.remove", connection_id, {"plugin": one.plugin})
+    click.echo(f"{one.label} removed")
+
+
+def _set_state(session: Session, connection_id: str, state: ConnectionState, reason: str | None) -> None:
+    with session.store() as store:
+        store.set_connection_state(connection_id, state, reason)
+        store.record_audit("cli", f"connection.{state.value}", connection_id, {"reason": reason} if reason else None)
+
+
+def _public(one: Connection) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "companyId": one.company_id,
+        "plugin": one.plugin,
+        "label": one.label,
+        "state": one.state,
+        "stateReason": one.state_reason,
+        "config": dict(one.config),
+        "createdAt": one.created_at,
+        "updatedAt": one.updated_at,
+    }
+
+
+def _tell(session: Session, one: Connection, token: str, *, as_json: bool) -> None:
+    takes_webhooks = one.plugin in session.plugins.webhooks
+    url = f"{session.settings.web_url}/webhooks/{one.plugin}/{token}" if takes_webhooks else None
+    if as_json:
+        print_json(_public(one) | {"webhookUrl": url})
+        return
+    click.echo(one.id)
+    if url:
+        click.echo(f"Webhook URL, shown this once; keep it secret: {url}")

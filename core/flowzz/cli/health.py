@@ -1,0 +1,43 @@
+"""``flowzz health``: answers without Redis, and with every plugin broken."""
+
+from __future__ import annotations
+
+import click
+
+from flowzz.app import Flowzz
+from flowzz.cli.output import cell, console, json_option, print_json, print_table
+from flowzz.cli.session import Session, pass_session
+from flowzz.health import HealthReport
+from flowzz.supervision import bundled
+
+NOBODY = "redis://127.0.0.1:1/0"
+"""An address where nothing answers: what a home without a running Redis is asked at."""
+
+
+@click.command("health")
+@json_option
+@pass_session
+def command(session: Session, as_json: bool) -> None:
+    """Tell whether the queues are healthy: exit 0 when all are, else 1. The JSON is that of GET /health/queues."""
+    settings = session.settings
+    session.log_as("cli")
+    absent = settings.uses_bundled_redis and not bundled.is_running(settings)
+    with Flowzz.open(settings, plugins=session.plugins, redis_url=NOBODY if absent else None) as app:
+        report = app.health()
+    if as_json:
+        print_json(report)
+    else:
+        _print(report)
+    if report["status"] != "healthy":
+        raise click.exceptions.Exit(1)
+
+
+def _print(report: HealthReport) -> None:
+    connected = "connected" if report["redis"]["connected"] else "not connected"
+    console().print(cell(report["status"]), f"(Redis {connected})")
+    columns = ("queue", "state", "waiting", "active", "completed", "failed", "delayed", "paused")
+    rows = [
+        (queue["name"], "healthy" if queue["healthy"] else "unhealthy", *queue["stats"].values())
+        for queue in report["queues"]
+    ]
+    print_table(columns, rows, empty="no queues")

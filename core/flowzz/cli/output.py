@@ -1,0 +1,115 @@
+"""How commands answer: a table for people, camelCase JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+import click
+from pydantic import SecretStr
+from pydantic.alias_generators import to_camel
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from flowzz import clock
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+STATE_STYLES = {
+    "completed": "green",
+    "healthy": "green",
+    "loaded": "green",
+    "active": "cyan",
+    "degraded": "yellow",
+    "delayed": "yellow",
+    "paused": "yellow",
+    "failed": "red",
+    "unhealthy": "red",
+    "needs_credentials": "red",
+}
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(wire(value), ensure_ascii=False, indent=2, default=str))
+
+
+def wire(value: Any) -> Any:
+    """Our values with the names of the API; what jobs carry (plain JSON) stays as it is. Secrets become stars."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {to_camel(item.name): wire(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, SecretStr):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(name): wire(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [wire(item) for item in value]
+    return value
+
+
+def console(*, stderr: bool = False) -> Console:
+    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """A table, or the sentence ``empty`` when there is no row. Numbers stand to the right."""
+    found = [list(row) for row in rows]
+    if not found:
+        click.echo(empty)
+        return
+    console().print(table(columns, found))
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for place, name in enumerate(columns):
+        numbers = all(isinstance(row[place], int | float) for row in rows)
+        shown.add_column(name, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*[cell(value) for value in row])
+    return shown
+
+
+def cell(value: object) -> Text:
+    text = ago(value) if isinstance(value, datetime) else "" if value is None else str(value)
+    return Text(text, style=STATE_STYLES.get(text, ""))
+
+
+def ago(moment: datetime) -> str:
+    """``12 s ago``, ``in 5 min``."""
+    seconds = (clock.now() - moment).total_seconds()
+    length = duration(abs(seconds))
+    return f"{length} ago" if seconds >= 0 else f"in {length}"
+
+
+def duration(seconds: float) -> str:
+    """``0.25 s``, ``12 s``, ``5 min``, ``3 h``, ``2 d``."""
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    for limit, unit, size in ((120, "s", 1), (7200, "min", 60), (172_800, "h", 3600)):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
+
+
+def in_words(result: object) -> str:
+    """A job's result on one line: ``120 synced, 0 errors`` for an object of counts, else short JSON."""
+    if isinstance(result, Mapping) and result and all(isinstance(item, int | float | str) for item in result.values()):
+        return ", ".join(f"{item} {_spaced(str(name))}" for name, item in result.items())
+    if result is None:
+        return ""
+    text = json.dumps(result, ensure_ascii=False)
+    return text if len(text) <= 120 else f"{text[:119]}…"
+
+
+def _spaced(name: str) -> str:
+    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).replace("_", " ").strip()
