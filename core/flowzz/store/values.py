@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import SecretBytes, SecretStr
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from flowzz.errors import InvalidRequest
 
@@ -51,15 +51,23 @@ def plain_json(what: str, value: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(item, SecretStr | SecretBytes):
             raise InvalidRequest(f"{what} {name!r} is a secret; pass it among the secrets, which are encrypted")
         try:
-            result[str(name)] = to_jsonable_python(item, inf_nan_mode="strings")
+            result[name] = from_json(to_json(item, inf_nan_mode="strings"))
         except PydanticSerializationError:
             raise InvalidRequest(f"{what} {name!r}: expected plain JSON, got {type(item).__qualname__}") from None
     return result
 
 
 def lenient_json(value: Mapping[str, Any]) -> dict[str, Any]:
-    """``value`` as plain JSON, whatever it holds: secrets become stars, the unknown becomes its type's name."""
-    converted = to_jsonable_python(
-        dict(value), inf_nan_mode="strings", bytes_mode="base64", fallback=lambda item: f"<{type(item).__qualname__}>"
-    )
-    return {str(name): item for name, item in converted.items()}
+    """``value`` as plain JSON, whatever it holds: secrets become stars, what has no JSON form its type's name."""
+    return {note_of(str(name)): _lenient(item) for name, item in value.items()}
+
+
+def _lenient(item: Any) -> Any:
+    try:
+        return from_json(to_json(item, inf_nan_mode="strings", bytes_mode="base64", fallback=_type_name))
+    except PydanticSerializationError:
+        return _type_name(item)
+
+
+def _type_name(item: object) -> str:
+    return f"<{type(item).__qualname__}>"
