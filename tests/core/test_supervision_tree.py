@@ -13,6 +13,7 @@ import pytest
 
 from flowzz.errors import ConfigurationError
 from flowzz.supervision import Program, Tree
+from flowzz.supervision.signals import Requests
 from flowzz.supervision.spawning import FileLock, listen
 from flowzz.supervision.tree import in_words
 from support.waiting import eventually
@@ -23,6 +24,7 @@ from pathlib import Path
 name, folder, manner = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
 asked = threading.Semaphore(0)
 signal.signal(signal.SIGTERM, lambda *_: asked.release())
+signal.signal(signal.SIGINT, lambda *_: asked.release())
 def note(text):
     with open(folder / "diary", "a") as diary:
         diary.write(f"{name} {text}\\n")
@@ -186,3 +188,13 @@ def test_a_lock_has_one_holder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("code", "words"), [(0, "exit 0"), (-9, "SIGKILL"), (-999, "signal 999")])
 def test_exit_codes_in_words(code: int, words: str) -> None:
     assert in_words(code) == words
+
+
+def test_an_echo_of_a_signal_is_no_second_request() -> None:
+    asked: list[int] = []
+    requests = Requests(lambda: asked.append(1))
+    requests(signal.SIGTERM, None)
+    requests(signal.SIGTERM, None)
+    assert len(asked) == 1
+    requests(signal.SIGINT, None)
+    assert len(asked) == 2

@@ -154,7 +154,7 @@ def wait_until_it_answers(url: str, path: str) -> None:
     while time.monotonic() < deadline:
         link = http.client.HTTPConnection(place, timeout=ANSWERS_WITHIN_S)
         with suppress(OSError, http.client.HTTPException):
-            link.request("GET", path)
+            link.request("GET", path, headers={"Connection": "close"})
             link.getresponse().read()
             return
         link.close()

@@ -5,16 +5,14 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+
+from flowzz.supervision.signals import Requests
 
 
 @contextmanager
 def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
     """Call ``stop`` on each SIGTERM and SIGINT while the block runs. In the main thread only."""
-
-    def asked(_number: int, _frame: FrameType | None) -> None:
-        stop()
-
+    asked = Requests(stop)
     before = {number: signal.signal(number, asked) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield

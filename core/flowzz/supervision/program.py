@@ -14,7 +14,7 @@ FLOWZZ = (sys.executable, "-P", "-m", "flowzz.cli")
 
 
 class Program:
-    """A child of the tree that stops on SIGTERM, and at once on a second one.
+    """A child of the tree that stops on SIGTERM, and at once on a SIGINT after it.
 
     - ``goodbye``: what the log says when it is asked to stop.
     - ``grace_s``: seconds it then gets before it is killed.
@@ -55,7 +55,7 @@ class Program:
     def ask_to_stop(self, *, again: bool) -> None:
         for listener in self._sockets:
             listener.close()
-        self._signal(signal.SIGTERM)
+        self._signal(signal.SIGINT if again else signal.SIGTERM)
 
     def kill(self) -> None:
         self._signal(signal.SIGKILL)

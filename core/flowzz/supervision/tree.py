@@ -19,6 +19,8 @@ from typing import Protocol
 
 import structlog
 
+from flowzz.supervision.signals import Requests
+
 log = structlog.get_logger("flowzz.up")
 
 FIRST_WAIT_S = 0.2
@@ -206,8 +208,7 @@ class Tree:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        def asked(number: int, _frame: FrameType | None) -> None:
-            self.stop()
+        asked = Requests(self.stop)
 
         def woken(_number: int, _frame: FrameType | None) -> None:
             """Python forgets signals without a handler; the wake-up descriptor does the work."""
