@@ -7,7 +7,7 @@ from typing import Any
 import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from flowzz.errors import InvalidRequest
 from flowzz.jobs.state import JobState
@@ -19,6 +19,7 @@ from support.engine import completed, ended, failure_text, new_job, step
 
 QUEUES = ("alpha", "beta")
 WORKERS = ("w1", "w2")
+KINDS = ("completed", "failed", "retrying", "postponed", "released", "parked", "canceled")
 IDS = st.sampled_from([f"job-{number}" for number in range(6)])
 
 
@@ -44,31 +45,49 @@ class Machine(RuleBasedStateMachine):
         self.home.setdefault(job_id, queue) if job_id in self.exists else self.home.update({job_id: queue})
         self.exists.add(job_id)
 
-    @rule(worker=st.sampled_from(WORKERS), want=st.integers(0, 4), settle=st.integers(0, 3), data=st.data())
-    def step(self, worker: str, want: int, settle: int, data: st.DataObject) -> None:
-        mine = [entry for entry in self.held if entry[0] == worker][:settle]
-        kinds = st.sampled_from(["completed", "failed", "retrying", "postponed", "released", "parked", "canceled"])
-        settlements = tuple(self._settlement(claim, data.draw(kinds)) for _, claim in mine)
+    @rule(worker=st.sampled_from(WORKERS), want=st.integers(1, 4))
+    def claim(self, worker: str, want: int) -> None:
+        self._step(worker, want, [])
+
+    @precondition(lambda self: self.held)
+    @rule(kind=st.sampled_from(KINDS), want=st.integers(0, 2), data=st.data())
+    def settle(self, kind: str, want: int, data: st.DataObject) -> None:
+        """One of the executions somebody believes to hold ends, its lease lost or not."""
+        worker, claim = data.draw(st.sampled_from(self.held))
+        self._step(worker, want, [(worker, claim, kind)])
+
+    @rule(worker=st.sampled_from(WORKERS), kinds=st.lists(st.sampled_from(KINDS), min_size=2, max_size=4))
+    def settle_several(self, worker: str, kinds: list[str]) -> None:
+        mine = [claim for holder, claim in self.held if holder == worker]
+        self._step(worker, 2, [(worker, claim, kind) for claim, kind in zip(mine, kinds, strict=False)])
+
+    def _step(self, worker: str, want: int, ending: list[tuple[str, Claim, str]]) -> None:
+        settlements = tuple(self._settlement(claim, kind) for _, claim, kind in ending)
         self.tokens += 1
         token = f"t{self.tokens}"
         reply = step(
             self.queues, *settlements, want=want, worker=worker, token=token, served=QUEUES,
             keep_completed=3, keep_failed=3,
         )  # fmt: skip
-        self.held = [entry for entry in self.held if entry not in mine]
+        over = [(holder, claim) for holder, claim, _ in ending]
+        self.held = [entry for entry in self.held if entry not in over]
         self.held += [(worker, claim) for claim in reply.claims]
-        self.last_step[worker] = (token, settlements, want, reply.verdicts)
+        if reply.verdicts or reply.claims:
+            self.last_step[worker] = (token, settlements, want, reply.verdicts)
+        else:
+            self.last_step.pop(worker, None)
         self._forget_trimmed()
 
     @rule(worker=st.sampled_from(WORKERS))
     def repeat_the_last_step(self, worker: str) -> None:
-        """Its reply was lost: the same token again changes nothing and answers the same."""
+        """Its reply was lost: the same token again changes nothing and answers the same.
+
+        A step that did nothing is not remembered; its repeat is a step like any other.
+        """
         if worker not in self.last_step:
             return
         token, settlements, want, verdicts = self.last_step[worker]
         before = self._census()
-        if not (verdicts or any(holder == worker for holder, _ in self.held)):
-            return
         reply = step(self.queues, *settlements, want=want, worker=worker, token=token, served=QUEUES)
         assert reply.verdicts == verdicts
         assert self._census() == before
