@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 
 from flowzz.errors import InvalidPayload
@@ -37,18 +38,43 @@ def parse_payload(job: str, model: type[PayloadT], data: object) -> PayloadT:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise InvalidPayload(job, problems_of(error)) from None
+        raise InvalidPayload(job, problems_of(error, model)) from None
 
 
-def problems_of(error: ValidationError) -> list[dict[str, Any]]:
-    """One mapping a failed field: its wire name, the message, and the input where it is plain JSON."""
+def problems_of(error: ValidationError, model: type[BaseModel] | None = None) -> list[dict[str, Any]]:
+    """One mapping a failed field: its wire name, the message, and the input where it is plain JSON and no secret.
+
+    Only ``model`` tells which fields are secrets; without it no input is repeated.
+    """
     problems = []
     for item in error.errors(include_url=False, include_context=False):
         problem: dict[str, Any] = {
             "field": ".".join(str(part) for part in item["loc"]) or "(payload)",
             "message": item["msg"],
         }
-        if isinstance(item["input"], str | int | float | bool | None) and item["type"] != "missing":
+        plain = isinstance(item["input"], str | int | float | bool | None)
+        if model and plain and item["type"] != "missing" and not _is_secret(model, item["loc"]):
             problem["input"] = item["input"]
         problems.append(problem)
     return problems
+
+
+def _is_secret(model: type[BaseModel], place: tuple[int | str, ...]) -> bool:
+    """True when the field at ``place`` (wire names), or anything around it, is typed as a secret."""
+    for part in place:
+        field = next((f for name, f in model.model_fields.items() if part in (name, f.alias)), None)
+        if field is None:
+            continue
+        types = list(_types_in(field.annotation))
+        if any(issubclass(one, SecretStr | SecretBytes) for one in types):
+            return True
+        model = next((one for one in types if issubclass(one, BaseModel)), model)
+    return False
+
+
+def _types_in(annotation: Any) -> Iterator[type]:
+    """Every class an annotation names: ``dict[str, SecretStr] | None`` gives dict, str, SecretStr, NoneType."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _types_in(part)
