@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 import traceback
 from unicodedata import normalize
 
@@ -203,3 +204,16 @@ def test_the_database_itself_keeps_the_audit_trail(store: Store, statement: str)
     with pytest.raises(DBAPIError, match="append-only"), store.session() as session:
         session.execute(text(statement))
     assert [entry.actor for entry in store.audit()] == ["ana@example.com"]
+
+
+def test_a_login_costs_the_same_whether_or_not_the_user_exists(store: Store) -> None:
+    store.add_user("ana@example.com", PASSWORD, Role.VIEWER)
+    idle = store.add_user("bob@example.com", PASSWORD, Role.VIEWER)
+    store.set_user_active(idle.id, False)
+    # Time of this thread's own work, which other processes on the machine do not stretch.
+    costs = []
+    for email in ("ana@example.com", "bob@example.com", "nobody@example.com", "no address"):
+        before = time.thread_time()
+        assert store.authenticate(email, WRONG) is None
+        costs.append(time.thread_time() - before)
+    assert min(costs) > max(costs) / 2, costs
