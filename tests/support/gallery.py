@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from support.waiting import eventually
+from pydantic import SecretStr
 
 from flowzz.app import Flowzz
 from flowzz.errors import Permanent
@@ -21,6 +21,7 @@ from flowzz.jobs.retry import Exponential
 from flowzz.plugins.contributions import Plugin, Schedule
 from flowzz.plugins.hookspecs import hookimpl
 from flowzz.workers import Worker
+from support.waiting import eventually
 
 QUICK = Exponential(attempts=3, delay=timedelta(milliseconds=20))
 
@@ -35,7 +36,7 @@ class SyncSales(Payload):
 
 class Synced(Result):
     synced: int
-    errors: list[str] = []
+    errors: tuple[str, ...] = ()
 
 
 class SyncAds(Payload):
@@ -47,7 +48,7 @@ class SendMessage(Payload):
     empresa_id: str
     to: str
     template: str
-    template_params: list[str] = []
+    template_params: tuple[str, ...] = ()
 
 
 class Generate(Payload):
@@ -202,3 +203,7 @@ def _settled(flowzz: Flowzz) -> bool:
     unsettled = sum(queue.waiting + queue.active for queue in queues.values())
     due = queues["sync-facebook"].delayed + queues["whatsapp"].delayed
     return unsettled == 1 and queues["reports"].active == 1 and due == 0
+
+
+def secret(text: str) -> SecretStr:
+    return SecretStr(text)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
-from support import gallery
 
 from flowzz.app import Flowzz
 from flowzz.plugins.host import PluginHost
 from flowzz.settings import Settings
-from flowzz.store import Role
+from flowzz.store import Role, Store
 from flowzz_web import create_app
+from support import gallery
 
 PASSWORD = "correct horse battery"
 EMAILS = {role: f"{role.value}@flowzz.example" for role in Role}
@@ -24,12 +27,21 @@ SignIn = Callable[[Role | None], FlaskClient]
 Headers = dict[str, str]
 
 
-@pytest.fixture
-def flowzz(settings: Settings) -> Iterator[Flowzz]:
-    with Flowzz.open(settings, plugins=PluginHost.of(gallery.plugins())) as opened:
-        opened.store.migrate(opened.plugins.migrations)
+@pytest.fixture(scope="session")
+def prepared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder with its tables and users, made once and copied for each test."""
+    home = tmp_path_factory.mktemp("prepared") / "home"
+    with closing(Store.open(Settings.load(home=home))) as store:
+        store.migrate()
         for role, email in EMAILS.items():
-            opened.store.add_user(email, SecretStr(PASSWORD), role)
+            store.add_user(email, SecretStr(PASSWORD), role)
+    return home
+
+
+@pytest.fixture
+def flowzz(prepared_home: Path, settings: Settings) -> Iterator[Flowzz]:
+    shutil.copytree(prepared_home, settings.home)
+    with Flowzz.open(settings, plugins=PluginHost.of(gallery.plugins())) as opened:
         yield opened
 
 

@@ -31,7 +31,7 @@ def _valid(model: type[ModelT], data: Any) -> ModelT:
     try:
         return model.model_validate(data, by_alias=True, by_name=False)
     except ValidationError as error:
-        problems = problems_of(error)
+        problems = problems_of(error, model)
         said = "; ".join(f"{problem['field']}: {problem['message']}" for problem in problems)
         raise Problem(422, "invalid-request", said.replace("(payload)", "body"), errors=problems) from None
 

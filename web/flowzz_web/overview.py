@@ -36,8 +36,9 @@ class QueueRow:
     stats: QueueStats
     healthy: bool
 
-    def count(self, state: JobState) -> int:
+    def count(self, state: JobState | str) -> int:
         """Jobs in that state; in a paused queue the waiting ones are those that are held back."""
+        state = JobState(state)
         if state is JobState.WAITING:
             return self.stats.waiting + self.stats.paused
         return int(getattr(self.stats, state.value))

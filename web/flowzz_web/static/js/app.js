@@ -13,4 +13,5 @@ function dress(root) {
 
 dress(document);
 startConfirming(document.querySelector("[data-dialog]"));
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 if (live?.dataset.live === "on") startLiving(live, dress);
