@@ -29,12 +29,13 @@ def command(session: Session, once: bool, as_json: bool, port: int | None) -> No
 
     It keeps what it needs in FLOWZZ_HOME (default: ./data) and can be run as often as you like.
     """
+    session.quiet = session.quiet or (sys.stderr.isatty() and not as_json)
+    session.log_as("demo", console=True)
     if not session.plugins.sandboxes:
         raise ConfigurationError(
             "no loaded plugin has a sandbox to show; install one (pip install flowzz-coinzz), "
             "or see `flowzz plugins list`"
         )
-    session.quiet = session.quiet or (sys.stderr.isatty() and not as_json)
     with standing(session, Plan(port=port, sandbox=True), "demo") as here:
         code = here.tree().run(lambda: _show(session, here, once=once, as_json=as_json))
     raise click.exceptions.Exit(code)

@@ -84,6 +84,7 @@ class FlowzzGroup(click.Group):
 
 def _plugin_commands() -> dict[str, click.Command]:
     """None when the settings cannot be read: the command that is called then says so itself."""
+    importlib.import_module("flowzz.logs").mute()
     host = importlib.import_module("flowzz.plugins.host")
     settings = importlib.import_module("flowzz.settings")
     try:
@@ -96,7 +97,7 @@ def _plugin_commands() -> dict[str, click.Command]:
 @click.group(
     cls=FlowzzGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Settings are environment variables (FLOWZZ_HOME, REDIS_URL, DATABASE_URL, …): docs/reference/settings.md.",
+    epilog="Settings are environment variables: FLOWZZ_HOME, REDIS_URL, DATABASE_URL and others.",
 )
 @click.version_option(package_name="flowzz")
 @click.option("-q", "--quiet", is_flag=True, help="Log to the files only, not to the terminal.")
@@ -110,6 +111,7 @@ def main(ctx: click.Context, quiet: bool, debug: bool) -> None:
     flowzz up                         everything, for real
     flowzz enqueue coinzz.sync_sales --data '{"empresaId": "…"}' --wait
     """
+    importlib.import_module("flowzz.logs").mute()
     session = importlib.import_module("flowzz.cli.session")
     ctx.obj = session.Session(quiet=quiet)
     if debug:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,9 @@ from rich.text import Text
 from flowzz import clock
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+WITHOUT_A_TERMINAL = 1000
+"""Columns."""
 
 STATE_STYLES = {
     "completed": "green",
@@ -56,8 +60,9 @@ def wire(value: Any) -> Any:
     return value
 
 
-def console(*, stderr: bool = False) -> Console:
-    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+def console() -> Console:
+    """Stdout; what goes to a file or a pipe is never wrapped."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WITHOUT_A_TERMINAL)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
@@ -73,7 +78,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for place, name in enumerate(columns):
         numbers = all(isinstance(row[place], int | float) for row in rows)
-        shown.add_column(name, justify="right" if numbers else "left", overflow="fold")
+        shown.add_column(name, justify="right" if numbers else "left", overflow="fold", min_width=len(name))
     for row in rows:
         shown.add_row(*[cell(value) for value in row])
     return shown
@@ -102,13 +107,24 @@ def duration(seconds: float) -> str:
 
 
 def in_words(result: object) -> str:
-    """A job's result on one line: ``120 synced, 0 errors`` for an object of counts, else short JSON."""
-    if isinstance(result, Mapping) and result and all(isinstance(item, int | float | str) for item in result.values()):
-        return ", ".join(f"{item} {_spaced(str(name))}" for name, item in result.items())
+    """A job's result on one line: ``137 synced, 0 errors``, ``kind: order, effect: created``, else short JSON."""
     if result is None:
         return ""
+    if isinstance(result, Mapping) and not any(isinstance(item, Mapping | list) for item in result.values()):
+        told = {_spaced(str(name)): item for name, item in result.items() if item is not None}
+        return ", ".join(
+            f"{item} {name}" if _is_count(item) else f"{name}: {_plain(item)}" for name, item in told.items()
+        )
     text = json.dumps(result, ensure_ascii=False)
     return text if len(text) <= 120 else f"{text[:119]}…"
+
+
+def _is_count(item: object) -> bool:
+    return isinstance(item, int | float) and not isinstance(item, bool)
+
+
+def _plain(item: object) -> str:
+    return ("yes" if item else "no") if isinstance(item, bool) else str(item)
 
 
 def _spaced(name: str) -> str:

@@ -30,7 +30,7 @@ from flowzz.logs.lines import as_line, complete, for_people, iso, serialise
 from flowzz.logs.redaction import masked, register_secret, register_url
 from flowzz.settings import Settings
 
-__all__ = ["close", "configure", "register_secret", "write_batch"]
+__all__ = ["close", "configure", "mute", "register_secret", "write_batch"]
 
 _LEVELS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
 _QUIET_LIBRARIES = ("alembic", "apscheduler", "asyncio", "httpcore", "httpx", "rq", "sqlalchemy", "urllib3", "werkzeug")
@@ -144,6 +144,11 @@ def configure(settings: Settings, role: str, console: bool = True) -> None:
     )
 
 
+def mute() -> None:
+    """Let nothing reach the terminal before ``configure``: structlog's own default prints to stdout."""
+    structlog.configure(processors=[_drop])
+
+
 def close() -> None:
     """Close the files and detach from the logging module; lines after this are not stored."""
     global _sink, _handler
@@ -176,6 +181,10 @@ def _register_settings(settings: Settings) -> None:
         else:
             for part in text.split(","):
                 register_secret(part.strip())
+
+
+def _drop(_logger: Any, _method: str, _event: Any) -> str:
+    raise structlog.DropEvent
 
 
 def _to_stdlib(_logger: Any, _method: str, event: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
