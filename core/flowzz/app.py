@@ -11,16 +11,16 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from flowzz.plugins.host import PluginHost
 from pydantic import BaseModel
 
 from flowzz.clock import now
-from flowzz.errors import ConfigurationError, DuplicateJob, PayloadTooLarge, QueueUnavailable
+from flowzz.errors import ConfigurationError, DuplicateJob, InvalidPayload, PayloadTooLarge, QueueUnavailable
 from flowzz.health import HealthReport, QueueHealth, report
 from flowzz.jobs.definition import JobDefinition
 from flowzz.jobs.options import EnqueueOptions
 from flowzz.jobs.payload import parse_payload
 from flowzz.plugins.contributions import Schedule
+from flowzz.plugins.host import PluginHost
 from flowzz.queues.engine import Queues
 from flowzz.queues.fields import Envelope, dump_call
 from flowzz.queues.records import QueueStats
@@ -112,7 +112,11 @@ class Flowzz:
             timeout_s=max(1, round(definition.timeout.total_seconds())),
             due=_due(options.delay, options.run_at),
         )
-        size = len(dump_call(job, document).encode())
+        try:
+            size = len(dump_call(job, document).encode())
+        except ValueError as error:
+            problem = {"field": "(payload)", "message": f"cannot be written as JSON: {error}"}
+            raise InvalidPayload(job, [problem]) from None
         if size > self.settings.max_payload_bytes:
             raise PayloadTooLarge(size, self.settings.max_payload_bytes)
         return new

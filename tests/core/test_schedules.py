@@ -12,11 +12,11 @@ import time_machine
 
 from flowzz.app import Flowzz
 from flowzz.errors import ConfigurationError
+from flowzz.jobs.cron import latest_tick, next_tick, trigger
 from flowzz.plugins.contributions import MissedTick, Schedule
 from flowzz.plugins.hookspecs import hookimpl
 from flowzz.plugins.host import PluginHost
 from flowzz.scheduling import Scheduler
-from flowzz.scheduling.cron import latest_tick, next_tick, trigger
 from flowzz.settings import Settings
 from support.probe import Hooks, plugin
 
@@ -50,7 +50,7 @@ def test_the_next_tick_is_crons(cron: str, zone: str, after: str, expected: str)
     assert next_tick(cron, zone, at(after)) == at(expected)
 
 
-@pytest.mark.parametrize("cron", ["", "* * * *", "61 * * * *", "0 0 * * 9", "x * * * *", "0 " * 60])
+@pytest.mark.parametrize("cron", ["", "* * * *", "61 * * * *", "0 0 * * 9", "x * * * *", "0 0 30 2 *", "0 " * 60])
 def test_a_broken_cron_line_is_refused_by_name(cron: str) -> None:
     with pytest.raises(ConfigurationError, match="cron line"):
         trigger(cron, "UTC")

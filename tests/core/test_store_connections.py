@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import traceback
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -39,6 +40,19 @@ def stored(store: Store, connection_id: str) -> dict[str, Any]:
     with store.session() as session:
         query = text("SELECT * FROM flowzz_connections WHERE id = :id")
         return dict(session.execute(query, {"id": connection_id}).mappings().one())
+
+
+def test_refused_credentials_pause_an_active_connection_unless_it_was_changed_since(store: Store) -> None:
+    made, _ = connect(store)
+    before = made.updated_at - timedelta(seconds=1)
+    assert not store.need_credentials(made.id, "401", as_of=before)
+    assert store.need_credentials(made.id, "401", as_of=made.updated_at)
+    refused = store.connection_by_id(made.id)
+    assert (refused.state, refused.state_reason) == (ConnectionState.NEEDS_CREDENTIALS, "401")
+    store.set_connection_state(made.id, ConnectionState.PAUSED, "month end")
+    later = store.connection_by_id(made.id).updated_at + timedelta(seconds=1)
+    assert not store.need_credentials(made.id, "401", as_of=later)
+    assert store.connection_by_id(made.id).state is ConnectionState.PAUSED
 
 
 def test_a_connection_comes_back_as_the_plugins_own_model(store: Store) -> None:

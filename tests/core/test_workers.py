@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from flowzz.app import Flowzz
 from flowzz.errors import DuplicateJob, InvalidPayload, PayloadTooLarge, UnknownJob
@@ -89,6 +90,8 @@ def test_a_job_that_uses_up_its_attempts_fails_with_its_traceback(
         ("later", ["retrying", "retrying", "failed"], JobState.FAILED),
         ("exit", ["retrying", "retrying", "failed"], JobState.FAILED),
         ("weird-result", ["retrying", "retrying", "failed"], JobState.FAILED),
+        ("nan", ["retrying", "retrying", "failed"], JobState.FAILED),
+        ("surrogate", ["retrying", "retrying", "failed"], JobState.FAILED),
     ],
 )
 def test_what_a_handler_raises_decides_what_happens_next(
@@ -118,6 +121,19 @@ def test_refused_credentials_pause_the_connection_and_fail_the_job(
     assert job.attempts_made == 1
     paused = app.store.connection_by_id(connection.id)
     assert (paused.state.value, paused.state_reason) == ("needs_credentials", "401 from upstream")
+
+
+def test_a_refusal_of_credentials_that_were_renewed_meanwhile_is_tried_again(app: Flowzz, tmp_path: Path) -> None:
+    company = app.store.add_company("Loja")
+    connection, _ = app.store.add_connection(company.id, "probe", "main", {}, {})
+    payload = {"folder": str(tmp_path), "raises": "credentials-later", "empresaId": connection.id}
+    with working(app):
+        job_id = app.enqueue("probe.work", payload)
+        eventually(lambda: app.queues.log(job_id))
+        app.store.update_connection(connection.id, secrets={"token": SecretStr("new")})
+        (tmp_path / "go").touch()
+        eventually(lambda: app.queues.attempts(job_id))
+    assert app.queues.attempts(job_id)[0].outcome == "retrying"
 
 
 def test_a_delayed_job_runs_when_it_is_due(app: Flowzz, final: Callable[[str], JobRecord]) -> None:
@@ -198,6 +214,8 @@ def test_what_cannot_be_enqueued_says_why_and_stores_nothing(app: Flowzz) -> Non
     assert {problem["field"] for problem in refused.value.problems} == {"failUntil", "surprise"}
     with pytest.raises(PayloadTooLarge):
         app.enqueue("probe.work", {"folder": "x" * 300_000})
+    with pytest.raises(InvalidPayload, match="cannot be written as JSON"):
+        app.enqueue("probe.work", {"share": float("inf")})
     app.enqueue("probe.work", {}, EnqueueOptions(job_id="mine"))
     with pytest.raises(DuplicateJob):
         app.enqueue("probe.work", {}, EnqueueOptions(job_id="mine"))

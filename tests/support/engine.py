@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 from flowzz.queues.engine import Queues
@@ -57,7 +58,7 @@ def step(
 
 
 def completed(claim: Claim, result: Any = None) -> Settlement:
-    return ended(claim, "completed", body=pack_result(result))
+    return ended(claim, "completed", body=pack_result(json.dumps(result)))
 
 
 def ended(claim: Claim, kind: str, *, body: str = "", delay_ms: int = 0, note: str = "") -> Settlement:

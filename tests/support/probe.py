@@ -28,6 +28,7 @@ class Work(Payload):
     fail_until: int = 0
     raises: str = ""
     pages: int = 0
+    share: float = 0
 
 
 class Done(Result):
@@ -58,6 +59,14 @@ def work(ctx: JobContext, data: Work) -> Done:
             raise NeedsCredentials(data.empresa_id or "", "401 from upstream")
         case "exit":
             raise SystemExit(3)
+        case "nan":
+            return {"share": float("nan"), "note": "\ud800"}  # type: ignore[return-value]
+        case "surrogate":
+            raise ValueError("half a pair \ud800")
+        case "credentials-later":
+            while not (Path(data.folder) / "go").exists():
+                threading.Event().wait(0.02)
+            raise NeedsCredentials(data.empresa_id or "", "401 from upstream")
         case "weird-result":
             return object()  # type: ignore[return-value]
     if ctx.attempt <= data.fail_until:

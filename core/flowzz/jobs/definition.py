@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from flowzz.errors import ConfigurationError
 from flowzz.jobs.context import JobContext
@@ -84,17 +86,15 @@ def job(
     return declare
 
 
-def result_as_json(value: object) -> Any:
-    """What a handler returned, as plain JSON; pydantic models by their wire names.
+def result_as_json(value: object) -> str:
+    """What a handler returned, as JSON text; pydantic models by their wire names.
 
-    Raises TypeError when it cannot be written as JSON.
+    Raises TypeError when it is neither a model nor plain JSON, ValueError when it holds NaN or an infinity.
     """
-    if value is None or isinstance(value, bool | int | str):
-        return value
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="json", by_alias=True)
-    if isinstance(value, dict | list | tuple | float):
-        return TypeAdapter(Any).dump_python(value, mode="json")
+        return json.dumps(value.model_dump(mode="json", by_alias=True), allow_nan=False)
+    if value is None or isinstance(value, bool | int | str | dict | list | tuple | float):
+        return json.dumps(value, allow_nan=False, default=to_jsonable_python)
     raise TypeError(
         "a handler returns a pydantic model, or plain JSON (dict, list, str, int, float, bool, None); "
         f"got {type(value).__qualname__}"

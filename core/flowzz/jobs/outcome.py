@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +17,9 @@ class ErrorInfo:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The handler returned; ``result`` is plain JSON."""
+    """The handler returned; ``result`` is JSON text."""
 
-    result: Any
+    result: str
 
 
 @dataclass(frozen=True, slots=True)

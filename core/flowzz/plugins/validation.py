@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 from pydantic import BaseModel
 
 from flowzz.errors import ConfigurationError
+from flowzz.jobs.cron import trigger
 from flowzz.jobs.definition import JOB_NAME, QUEUE_NAME, JobDefinition
 from flowzz.jobs.retry import RetryPolicy
 from flowzz.plugins.contributions import ConnectionType, Migrations, Sandbox, Schedule, Webhook
-
-CRON_FIELDS = 5
 
 
 def check_item(plugin: str, item: object) -> None:
@@ -49,15 +47,15 @@ def _check_schedule(plugin: str, schedule: Schedule) -> None:
     what = f"schedule {schedule.name!r}"
     _expect_name(plugin, "schedule", schedule.name)
     _expect(isinstance(schedule.job, str), what, "the name of a job", schedule.job)
-    fields = schedule.cron.split() if isinstance(schedule.cron, str) else ()
-    _expect(len(fields) == CRON_FIELDS, what, "a cron line of five fields", schedule.cron)
+    _expect(isinstance(schedule.cron, str), what, "a cron line of five fields", schedule.cron)
+    _expect(isinstance(schedule.timezone, str), what, "an IANA time zone", schedule.timezone)
     _expect(callable(schedule.payloads), what, "payloads to be callable", schedule.payloads)
     is_spread = isinstance(schedule.spread, timedelta) and schedule.spread >= timedelta(0)
     _expect(is_spread, what, "a spread of 0 or more", schedule.spread)
     try:
-        ZoneInfo(schedule.timezone)
-    except (OSError, ValueError, TypeError, KeyError):
-        _expect(False, what, "an IANA time zone", schedule.timezone)
+        trigger(schedule.cron, schedule.timezone)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{what}: {error}") from None
 
 
 def _check_single(plugin: str, item: Webhook | ConnectionType | Migrations | Sandbox) -> None:

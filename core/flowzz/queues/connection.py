@@ -72,6 +72,7 @@ def _client(url: str, timeout: float, retry: Retry) -> redis.Redis:
         health_check_interval=30,
         retry=retry,
         client_name="flowzz",
+        encoding_errors="replace",
     )
 
 

@@ -76,8 +76,11 @@ class Envelope:
 
 
 def dump_call(job: str, payload: Any) -> str:
-    """RQ's ``data`` of a job: the call of ENTRY, as RQ's JSON serializer writes it (uncompressed, which RQ reads)."""
-    return json.dumps([ENTRY, None, [job, payload], {}], separators=(",", ":"), ensure_ascii=False)
+    """RQ's ``data`` of a job: the call of ENTRY, as RQ's JSON serializer writes it (uncompressed, which RQ reads).
+
+    Raises ValueError when the payload holds NaN or an infinity, which are not JSON.
+    """
+    return json.dumps([ENTRY, None, [job, payload], {}], separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def load_call(data: bytes | None) -> tuple[str, Any]:

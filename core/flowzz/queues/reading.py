@@ -75,12 +75,12 @@ def read_log_line(raw: bytes) -> LogLine:
 
 def pack_text(text: str) -> str:
     """Text as RQ keeps a traceback in a result entry: base64 of zlib."""
-    return base64.b64encode(zlib.compress(text.encode())).decode()
+    return base64.b64encode(zlib.compress(text.encode(errors="replace"))).decode()
 
 
-def pack_result(value: Any) -> str:
-    """A JSON value as RQ keeps a return value in a result entry: base64 of JSON. None is kept as nothing."""
-    return "" if value is None else base64.b64encode(json.dumps(value).encode()).decode()
+def pack_result(text: str) -> str:
+    """JSON text as RQ keeps a return value in a result entry: base64 of it. ``null`` is kept as nothing."""
+    return "" if text == "null" else base64.b64encode(text.encode()).decode()
 
 
 def _identity(fields: Hash) -> tuple[Envelope | None, str, Any, str | None]:

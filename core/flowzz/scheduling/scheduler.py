@@ -15,8 +15,8 @@ from flowzz import clock
 from flowzz.app import Flowzz
 from flowzz.clock import from_epoch_ms
 from flowzz.errors import FlowzzError, QueueUnavailable
+from flowzz.jobs.cron import latest_tick, next_tick
 from flowzz.plugins.contributions import MissedTick, Schedule
-from flowzz.scheduling.cron import latest_tick, next_tick
 
 log = structlog.get_logger("flowzz.scheduler")
 

@@ -7,6 +7,7 @@ import re
 import secrets as random_secrets
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from hmac import compare_digest
 from typing import Any
 
@@ -113,6 +114,21 @@ class Connections(Companies):
             row.state = ConnectionState(state).value
             row.state_reason = None if reason is None else note_of(reason)
             row.updated_at = clock.now()
+
+    def need_credentials(self, connection_id: str, reason: str, *, as_of: datetime) -> bool:
+        """The upstream refused the credentials that were in use at ``as_of``: pause the connection until new ones come.
+
+        False, and nothing changes, when the connection was changed since (the refused credentials are no longer the
+        stored ones) or is not active any more (somebody paused it). Raises NotFound.
+        """
+        with self.session() as session:
+            row = _locked(session, connection_id)
+            if row.updated_at > as_of or row.state != ConnectionState.ACTIVE.value:
+                return False
+            row.state = ConnectionState.NEEDS_CREDENTIALS.value
+            row.state_reason = note_of(reason)
+            row.updated_at = clock.now()
+        return True
 
     def remove_connection(self, connection_id: str) -> None:
         """Remove a connection with its credentials; its webhook token stops working at once.

@@ -53,7 +53,7 @@ def listen(host: str, port: int, option: str = "--port") -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=2048)
     except OSError as error:
-        said = error.strerror or str(error)
+        said = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
         raise ConfigurationError(
             f"cannot listen on {host}:{port}: {said}; choose another with {option} (0 takes a free one)"
         ) from None

@@ -7,6 +7,7 @@ then runs our jobs too, with RQ's own retries and leases, and with the settings 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -65,4 +66,4 @@ def run_job(job: str, payload: Any) -> Any:
         reporter=StockReporter(stock),
         restored=record.checkpoint,
     )
-    return result_as_json(definition.handler(context, data))
+    return json.loads(result_as_json(definition.handler(context, data)))

@@ -22,7 +22,6 @@ from flowzz.errors import (
     Throttled,
     UnknownJob,
 )
-from flowzz.jobs.connection import ConnectionState
 from flowzz.jobs.context import JobContext
 from flowzz.jobs.definition import JobDefinition, result_as_json
 from flowzz.jobs.outcome import (
@@ -145,26 +144,34 @@ def judge(execution: Execution, retry: RetryPolicy, error: BaseException) -> Out
         case JobCanceled():
             return Canceled(str(error))
         case NeedsCredentials():
-            return _pause_connection(execution, error)
+            return _pause_connection(execution, retry, error)
         case Permanent():
             return Failed(describe(error))
+    return retry_or_fail(execution, retry, error)
+
+
+def retry_or_fail(execution: Execution, retry: RetryPolicy, error: BaseException) -> Outcome:
+    """Another attempt when one is left, by the policy or after what RetryLater asks for."""
     decision = retry.decide(execution.attempt, execution.max_attempts)
     if decision.delay is None:
         return Failed(describe(error))
     return Retrying(error.after if isinstance(error, RetryLater) else decision.delay, describe(error))
 
 
-def _pause_connection(execution: Execution, error: NeedsCredentials) -> Outcome:
-    """Pausing comes before the settle: a crash between the two only runs the job against a paused connection."""
+def _pause_connection(execution: Execution, retry: RetryPolicy, error: NeedsCredentials) -> Outcome:
+    """Pausing comes before the settle: a crash between the two only runs the job against a paused connection.
+
+    When the connection was changed since this run began, its credentials are not the refused ones: try again with them.
+    """
     try:
-        execution.app.store.set_connection_state(
-            error.connection_id, ConnectionState.NEEDS_CREDENTIALS, str(error)[:MESSAGE_LIMIT]
+        paused = execution.app.store.need_credentials(
+            error.connection_id, str(error)[:MESSAGE_LIMIT], as_of=execution.reporter.began_at
         )
     except Exception as failure:  # noqa: BLE001 - the job's own error is worth more than this one
         info = describe(error)
         note = f"{info.message} (and its connection could not be paused: {failure})"
         return Failed(ErrorInfo(info.type, note, info.traceback))
-    return Failed(describe(error))
+    return Failed(describe(error)) if paused else retry_or_fail(execution, retry, error)
 
 
 def describe(error: BaseException) -> ErrorInfo:

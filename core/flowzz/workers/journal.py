@@ -34,8 +34,8 @@ class Journal:
     def write(self, done: Sequence[Done], reply: StepReply) -> None:
         """One batch of lines for the settled and the claimed jobs of a step."""
         lines = [
-            self._ended(claim, outcome, verdict, reply.now_ms)
-            for (claim, outcome), verdict in zip(done, reply.verdicts, strict=False)
+            self._ended(ended.claim, ended.outcome, verdict, reply.now_ms)
+            for ended, verdict in zip(done, reply.verdicts, strict=True)
         ]
         lines += [self._line("info", "job started", claim) for claim in reply.claims]
         if lines:

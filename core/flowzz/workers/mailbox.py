@@ -5,12 +5,20 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from flowzz.errors import QueueUnavailable
 from flowzz.jobs.outcome import Outcome
-from flowzz.queues.transitions import Claim, Transitions
+from flowzz.queues.transitions import Claim, Settlement, Transitions
 
-Done = tuple[Claim, Outcome]
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An execution that ended, ready to be settled."""
+
+    claim: Claim
+    outcome: Outcome
+    settlement: Settlement
 
 
 class Mailbox:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from threading import Event
 from typing import Any
 
+from flowzz import clock
 from flowzz.errors import FlowzzError, LeaseLost
 from flowzz.queues.transitions import Claim, Transitions
 
@@ -29,10 +30,12 @@ class Reporter:
         self._cancel = Event()
         self._deadline = float("inf")
         self._timeout = timedelta(0)
+        self.began_at = clock.now()
 
     def begin(self, timeout: timedelta) -> None:
         """The handler starts now and has ``timeout``; later reports raise JobTimeout."""
         self._timeout = timeout
+        self.began_at = clock.now()
         self._deadline = time.monotonic() + timeout.total_seconds()
 
     def report(

@@ -20,6 +20,12 @@ from flowzz.jobs.outcome import (
 )
 from flowzz.queues.reading import pack_result, pack_text
 from flowzz.queues.transitions import Claim, Settlement
+from flowzz.workers.mailbox import Done
+
+
+def done(claim: Claim, outcome: Outcome) -> Done:
+    """An ended execution with its settlement; built in the handler's thread, which may do the packing."""
+    return Done(claim, outcome, settlement_of(claim, outcome))
 
 
 def settlement_of(claim: Claim, outcome: Outcome) -> Settlement:

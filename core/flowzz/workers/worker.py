@@ -26,7 +26,7 @@ from flowzz.workers.journal import Journal
 from flowzz.workers.leases import Held, LeaseKeeper
 from flowzz.workers.mailbox import Done, Mailbox, Waiter
 from flowzz.workers.reporter import Reporter
-from flowzz.workers.settlement import settlement_of
+from flowzz.workers.settlement import done as done_with
 from flowzz.workers.sweeper import Sweeper
 
 log = structlog.get_logger("flowzz.worker")
@@ -149,7 +149,7 @@ class Worker:
         What it could not settle then keeps its lease until that ends, and runs again elsewhere.
         """
         token = uuid.uuid4().hex
-        settlements = [settlement_of(claim, outcome) for claim, outcome in done]
+        settlements = [ended.settlement for ended in done]
         delay = RETRY_FIRST_S
         while True:
             try:
@@ -180,8 +180,8 @@ class Worker:
 
     def _accept(self, done: Sequence[Done], reply: StepReply) -> None:
         with self._held_lock:
-            for claim, _ in done:
-                self._held.pop(claim.execution_id, None)
+            for ended in done:
+                self._held.pop(ended.claim.execution_id, None)
             for claim in reply.claims:
                 self._held[claim.execution_id] = (claim, Reporter(self._transitions, claim, self._stopping))
         for claim in reply.claims:
@@ -195,7 +195,7 @@ class Worker:
                 continue
             execution = run_execution(Execution(self.app, self.name, claim, reporter))
             assert execution.outcome is not None  # noqa: S101 - run() always sets it
-            self._mailbox.put((claim, execution.outcome))
+            self._mailbox.put(done_with(claim, execution.outcome))
 
     def _step_back(self, done: Sequence[Done]) -> None:
         if done:
@@ -208,7 +208,7 @@ class Worker:
         while self._held and not self._forced.is_set() and (left := self._give_up_at - time.monotonic()) > 0:
             self._step_back(self._mailbox.take(left))
         self._step_back(self._mailbox.take(0))
-        unfinished = [(claim, Released("its worker stopped")) for claim, _ in self._holding()]
+        unfinished = [done_with(claim, Released("its worker stopped")) for claim, _ in self._holding()]
         if unfinished:
             log.warning("handing unfinished jobs back", worker=self.name, count=len(unfinished))
             self._forced.set()

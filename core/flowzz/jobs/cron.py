@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from apscheduler.triggers.cron import CronTrigger
 
+from flowzz import clock
 from flowzz.errors import ConfigurationError
 
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -28,17 +29,20 @@ def trigger(cron: str, timezone: str) -> CronTrigger:
         raise ConfigurationError(f"expected a cron line of five fields (minute hour day month weekday), got {cron!r}")
     try:
         zone = ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ConfigurationError(f"expected an IANA time zone such as 'America/Sao_Paulo', got {timezone!r}") from None
     minute, hour, day, month, weekday = fields
     try:
-        return CronTrigger(minute=minute, hour=hour, day=day, month=month, day_of_week=_named(weekday), timezone=zone)
+        found = CronTrigger(minute=minute, hour=hour, day=day, month=month, day_of_week=_named(weekday), timezone=zone)
     except ValueError as error:
         raise ConfigurationError(f"cron line {cron!r}: {error}") from None
+    if found.get_next_fire_time(None, clock.now()) is None:
+        raise ConfigurationError(f"cron line {cron!r} never ticks: no such day comes")
+    return found
 
 
 def next_tick(cron: str, timezone: str, after: datetime) -> datetime:
-    """The first tick later than ``after`` (aware)."""
+    """The first tick later than ``after`` (aware). Raises ConfigurationError like ``trigger``."""
     found: datetime | None = trigger(cron, timezone).get_next_fire_time(None, after + timedelta(milliseconds=1))
     if found is None:
         raise ConfigurationError(f"cron line {cron!r} never ticks again after {after.isoformat()}")
