@@ -6,6 +6,7 @@ Its upstream is a shop: ``shop.pack`` packs what it is told, fails when it is to
 from __future__ import annotations
 
 import json
+import os
 import threading
 import urllib.request
 from collections.abc import Mapping
@@ -90,6 +91,9 @@ def _fields(base_url: str) -> Mapping[str, Any]:
 def _demo(session: DemoSession) -> None:
     with urllib.request.urlopen(f"{session.sandbox_url}/orders") as answer:
         assert json.load(answer) == {"orders": []}
+    if "SHOP_DEMO_BREAKS" in os.environ:
+        session.enqueue("shop.pack", {"broken": True})
+        return
     session.enqueue("shop.pack", {"empresaId": session.company_id, "items": 3})
     request = urllib.request.Request(session.webhook_url, b'{"items": 4}', {"Content-Type": "application/json"})
     with urllib.request.urlopen(request) as answer:
