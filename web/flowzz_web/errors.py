@@ -47,4 +47,5 @@ def _csrf(error: CSRFError) -> Problem:
 def _unforeseen(error: Exception) -> Problem:
     incident = uuid.uuid4().hex[:8]
     log.error("request failed", **asked(), incident=incident, exc_info=error)
-    return Problem(500, "internal", f"something went wrong here; the log has the details under incident {incident}")
+    detail = f"something went wrong here; the log has the details under incident {incident}"
+    return Problem(500, "internal", detail, incident=incident)

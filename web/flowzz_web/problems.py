@@ -44,6 +44,7 @@ class Problem(HTTPException):
         errors: Sequence[Mapping[str, Any]] = (),
         nearest: str | None = None,
         headers: Mapping[str, str] | None = None,
+        incident: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.code = status
@@ -52,6 +53,7 @@ class Problem(HTTPException):
         self.detail = detail
         self.errors = [dict(error) for error in errors]
         self.nearest = nearest
+        self.incident = incident
         self.extra_headers = dict(headers or {})
 
     @property
@@ -69,6 +71,8 @@ class Problem(HTTPException):
             document["errors"] = self.errors
         if self.nearest:
             document["nearest"] = self.nearest
+        if self.incident:
+            document["incident"] = self.incident
         return document
 
     def json_response(self) -> Response:
