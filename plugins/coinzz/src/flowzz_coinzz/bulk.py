@@ -1,18 +1,22 @@
-"""Many rows in one statement, on SQLite and PostgreSQL alike."""
+"""Many rows in one statement, on SQLite and PostgreSQL alike.
+
+The statement names the columns only, so it is compiled once; asked to return keys, SQLAlchemy sends the rows of a
+call as one ``INSERT … VALUES (…), (…)``, and splits it only where a database takes no more values at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import CursorResult, Table
+from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
-
-ROWS_A_STATEMENT = 250
-"""An order has some 60 columns; both databases take at least 32,766 values a statement."""
+from sqlalchemy.sql.dml import ReturningInsert
 
 Row = Mapping[str, Any]
+Names = tuple[str, ...]
 
 
 def upsert(
@@ -20,32 +24,38 @@ def upsert(
 ) -> None:
     """Insert ``rows``, or overwrite the ones that have the same ``key``; all rows name the same columns.
 
-    With ``newer_by`` a row is overwritten only by one whose column of that name is not less.
-
-    One statement for each ``ROWS_A_STATEMENT`` rows. Two rows of one call must not share a key.
+    With ``newer_by`` a row is overwritten only by one whose column of that name is not less. Two rows of one call
+    must not share a key.
     """
-    for part in _parts(rows):
-        statement = _insert(session, table, part)
-        changed = {name: statement.excluded[name] for name in part[0] if name not in key}
-        newer = None if newer_by is None else table.c[newer_by] <= statement.excluded[newer_by]
-        session.execute(statement.on_conflict_do_update(index_elements=list(key), set_=changed, where=newer))
+    if rows:
+        statement = _upserting(table, _dialect(session), tuple(rows[0]), tuple(key), newer_by)
+        session.execute(statement, list(rows))
 
 
 def insert_missing(session: Session, table: Table, rows: Sequence[Row], key: Sequence[str]) -> int:
     """Insert those ``rows`` whose ``key`` is not there yet; how many they were."""
-    inserted = 0
-    for part in _parts(rows):
-        statement = _insert(session, table, part).on_conflict_do_nothing(index_elements=list(key))
-        inserted += cast("CursorResult[Any]", session.execute(statement)).rowcount
-    return inserted
+    if not rows:
+        return 0
+    return len(session.execute(_filling(table, _dialect(session), tuple(key)), list(rows)).all())
 
 
-def _insert(session: Session, table: Table, rows: Sequence[Row]) -> postgresql.Insert | sqlite.Insert:
-    if session.get_bind().dialect.name == "postgresql":
-        return postgresql.insert(table).values(list(rows))
-    return sqlite.insert(table).values(list(rows))
+@lru_cache
+def _upserting(table: Table, dialect: str, columns: Names, key: Names, newer_by: str | None) -> ReturningInsert[Any]:
+    statement = _insert(table, dialect)
+    changed = {name: statement.excluded[name] for name in columns if name not in key}
+    newer = None if newer_by is None else table.c[newer_by] <= statement.excluded[newer_by]
+    statement = statement.on_conflict_do_update(index_elements=list(key), set_=changed, where=newer)
+    return statement.returning(*table.primary_key)
 
 
-def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    for start in range(0, len(rows), ROWS_A_STATEMENT):
-        yield rows[start : start + ROWS_A_STATEMENT]
+@lru_cache
+def _filling(table: Table, dialect: str, key: Names) -> ReturningInsert[Any]:
+    return _insert(table, dialect).on_conflict_do_nothing(index_elements=list(key)).returning(*table.primary_key)
+
+
+def _insert(table: Table, dialect: str) -> postgresql.Insert | sqlite.Insert:
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+def _dialect(session: Session) -> str:
+    return session.get_bind().dialect.name

@@ -230,12 +230,12 @@ def _said_no(response: httpx.Response) -> bool:
         document = _json(response)
     except ValueError:
         return False
-    return isinstance(document, Mapping) and document.get("success", True) in (False, "false", "0")
+    return isinstance(document, Mapping) and str(document.get("success", True)).lower() in ("false", "0")
 
 
 def _says_json(response: httpx.Response) -> bool:
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    return kind == "application/json" or kind.endswith("+json")
+    return bool(kind == "application/json" or kind.endswith("+json"))
 
 
 def _json(response: httpx.Response) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,7 +203,7 @@ def import_csv(file: Path, company_id: str, dry_run: bool, present: bool) -> Non
         try:
             store.migrate([MIGRATIONS])
             company = store.company(company_id)
-            with click.progressbar(length=max(1, content.count(b"\n")), label=company.name, file=_stderr()) as bar:
+            with click.progressbar(length=max(1, content.count(b"\n")), label=company.name, file=sys.stderr) as bar:
                 report = import_file(
                     store, company.id, content, dry_run=dry_run, authoritative=present, on_progress=bar.update
                 )
@@ -213,10 +214,6 @@ def import_csv(file: Path, company_id: str, dry_run: bool, present: bool) -> Non
     _tell(report, dry_run=dry_run)
     if report.refused:
         raise click.exceptions.Exit(1)
-
-
-def _stderr() -> Any:
-    return click.get_text_stream("stderr")
 
 
 def _tell(report: ImportReport, *, dry_run: bool) -> None:

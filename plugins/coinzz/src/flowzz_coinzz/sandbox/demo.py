@@ -33,7 +33,8 @@ def run(session: DemoSession) -> None:
     with httpx.Client(base_url=f"{session.sandbox_url.rstrip('/')}/", timeout=30) as http:
         _post(http, "_control/reset", {})
         numbers = _post(http, "_control/seed", {"orders": DEMO_ORDERS, "per_page": DEMO_PAGE})["orders"]
-        session.enqueue(SYNC_JOB, {"empresaId": session.company_id})
+        # Full, so that a second demo on the same data has something to show too.
+        session.enqueue(SYNC_JOB, {"empresaId": session.company_id, "forceFullSync": True})
         sent = _post(http, f"_control/orders/{numbers[0]}/advance", {"url": session.webhook_url})
     for answer in sent["answers"]:
         session.expect(_job_id(answer))

@@ -28,7 +28,7 @@ CATALOGUE: dict[str, str] = {
     "feminine_label": "Aprovada for Aprovado, Enviada for Enviado …",
     "deleted": "deleted_at is set.",
     "broken_row": "A row of the pull is not an order.",
-    "shifting_rows": "Rows move after each page of the pull. direction: up (some are skipped; default), down (repeated).",
+    "shifting_rows": "Rows of the pull move after each page. direction: up (skips some; default) or down (repeats).",
     "duplicate_row": "The last row of a page of the pull comes again on the next one.",
 }
 """Name to meaning. Each also takes the trigger options: see ``Trigger``."""

@@ -1,0 +1,236 @@
+"""The whole way: the sandbox posts and is asked, the web takes, a real worker runs, on a real Valkey."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+from werkzeug.serving import make_server
+
+from flowzz.app import Flowzz
+from flowzz.jobs.state import JobState
+from flowzz.plugins.host import PluginHost
+from flowzz.settings import Settings
+from flowzz.workers import Worker
+from flowzz_coinzz.models import MIGRATIONS, events
+from flowzz_coinzz.plugin import plugin
+from flowzz_coinzz.sandbox import demo
+from flowzz_web import create_app
+
+WITHIN = timedelta(seconds=30)
+
+
+@contextmanager
+def serving(app: Flask) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@dataclass
+class Session:
+    """A DemoSession on a running Flowzz."""
+
+    flowzz: Flowzz
+    connection: Any
+    sandbox_url: str
+    webhook_url: str
+    jobs: list[str] = field(default_factory=list)
+
+    @property
+    def company_id(self) -> str:
+        return str(self.connection.company_id)
+
+    def enqueue(self, job: str, payload: Mapping[str, Any]) -> str:
+        self.expect(self.flowzz.enqueue(job, payload))
+        return self.jobs[-1]
+
+    def expect(self, job_id: str) -> None:
+        self.jobs.append(job_id)
+
+    def done(self, job_id: str) -> Any:
+        record = self.flowzz.queues.wait(job_id, WITHIN)
+        assert record.state.is_final, record
+        return record
+
+
+@pytest.fixture
+def flowzz(settings: Settings) -> Iterator[Flowzz]:
+    with Flowzz.open(settings, plugins=PluginHost.of([plugin])) as opened:
+        opened.store.migrate([MIGRATIONS])
+        yield opened
+
+
+@pytest.fixture
+def working(flowzz: Flowzz) -> Iterator[Flowzz]:
+    """With a worker at work."""
+    worker = Worker(flowzz)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    yield flowzz
+    worker.stop()
+    thread.join(timeout=30)
+
+
+@pytest.fixture
+def session(working: Flowzz, upstream: Any, connected: Callable[..., Any]) -> Iterator[Session]:
+    company = connected(working.store, upstream.url)
+    with serving(create_app(working)) as url:
+        yield Session(working, company.connection, upstream.url, f"{url}/webhooks/coinzz/{company.token}")
+
+
+def until(look: Callable[[], Any]) -> Any:
+    """What ``look`` finds once it finds something, looking ten times a second for half a minute."""
+    pause = threading.Event()
+    for _ in range(300):
+        found = look()
+        if found:
+            return found
+        pause.wait(0.1)
+    raise AssertionError("nothing came in time")
+
+
+def pending(flowzz: Flowzz) -> int:
+    """Events that wait to be processed."""
+    with flowzz.store.session() as database:
+        return database.scalar(select(func.count()).where(events.c.processed_at.is_(None))) or 0
+
+
+def state_of(session: Session, connected: Any) -> Any:
+    """The company's view of its tables."""
+    company = connected(session.flowzz.store)
+    company.connection = session.connection
+    return company
+
+
+def test_the_plugin_loads_without_a_problem(flowzz: Flowzz) -> None:
+    (record,) = flowzz.plugins.records
+    assert (record.problem, str(record.state)) == (None, "loaded")
+    assert sorted(flowzz.plugins.jobs) == ["coinzz.process_webhook", "coinzz.recover_webhooks", "coinzz.sync_sales"]
+    assert flowzz.plugins.schedules["coinzz.sync_sales"].cron == "0 * * * *"
+    assert flowzz.plugins.schedules["coinzz.sync_sales"].timezone == "America/Sao_Paulo"
+    assert flowzz.plugins.queues == ("sync-coinzz", "webhooks-coinzz")
+
+
+def test_the_demo_runs_every_job(session: Session) -> None:
+    demo.run(session)
+
+    records = [session.done(job_id) for job_id in session.jobs]
+    assert [record.state for record in records] == [JobState.COMPLETED] * 3
+    assert {record.name for record in records} == set(session.flowzz.plugins.jobs)
+    assert records[0].result == {"synced": 137, "errors": 0}
+
+
+def test_five_concurrent_webhooks_and_one_out_of_order(session: Session, upstream: Any, connected: Any) -> None:
+    number = upstream.seed(1)[0]
+    url = {"url": session.webhook_url}
+    upstream.control(f"orders/{number}/advance", {**url, "delivery": {"copies": 5, "concurrent": True}})
+    upstream.control(f"orders/{number}/advance", {**url, "steps": 2, "delivery": {"order": "reversed"}})
+
+    jobs = [sent["reply"]["jobId"] for sent in upstream.control("deliveries", method="GET")["deliveries"]]
+    assert len(jobs) == 7
+    assert all(session.done(job_id).state is JobState.COMPLETED for job_id in jobs)
+    company = state_of(session, connected)
+    (order,) = company.orders().values()
+    assert (order["order_status"], order["shipping_status"]) == ("Aprovado", "Recebido")
+    assert len(company.events()) == 7
+
+
+def test_wrong_and_missing_secrets_are_turned_away(session: Session, upstream: Any, connected: Any) -> None:
+    upstream.seed(1)
+    for secret in ("wrong", "missing"):
+        asked = {"kind": "orders", "url": session.webhook_url, "delivery": {"secret": secret}}
+        (answer,) = upstream.control("webhooks/send", asked)["answers"]
+        assert answer["status"] == 404
+    assert state_of(session, connected).events() == []
+
+
+@pytest.mark.parametrize("kind", ["orders", "affiliations", "subscriptions"])
+def test_the_panels_test_button_works_for_each_kind(session: Session, upstream: Any, kind: str) -> None:
+    (answer,) = upstream.control("webhooks/test", {"kind": kind, "url": session.webhook_url})["answers"]
+
+    assert answer["status"] == 200
+    record = session.done(answer["reply"]["jobId"])
+    assert (record.state, record.result["kind"]) == (JobState.COMPLETED, kind[:-1])
+    assert record.result["problem"] is None
+
+
+def test_a_late_webhook_and_one_that_never_comes(session: Session, upstream: Any, connected: Any) -> None:
+    late, never = upstream.seed(2)
+    url = {"url": session.webhook_url}
+    assert upstream.control(f"orders/{late}/advance", {**url, "delivery": {"hold": True}})["answers"] == []
+    upstream.control(f"orders/{late}/advance", {**url, "steps": 2})
+    upstream.control(f"orders/{never}/advance", {"steps": 3, "delivery": {"never": True}})
+    (answer,) = upstream.control("webhooks/release")["answers"]
+    session.done(answer["reply"]["jobId"])
+
+    session.done(session.enqueue("coinzz.sync_sales", {"empresaId": session.company_id}))
+
+    orders = state_of(session, connected).orders()
+    assert {number: row["shipping_status"] for number, row in orders.items()} == {late: "Recebido", never: "Recebido"}
+
+
+def test_a_delayed_webhook_arrives(session: Session, upstream: Any, connected: Any) -> None:
+    number = upstream.seed(1)[0]
+    asked = {"url": session.webhook_url, "delivery": {"delay": 0.1}}
+    assert upstream.control(f"orders/{number}/advance", asked)["answers"] == []
+    (sent,) = until(lambda: upstream.control("deliveries", method="GET")["deliveries"])
+    assert session.done(sent["reply"]["jobId"]).result["effect"] == "created"
+
+
+def test_a_burst_is_taken_whole(session: Session, upstream: Any, connected: Any) -> None:
+    burst = upstream.control("burst", {"count": 1000, "url": session.webhook_url})
+
+    assert burst == {"sent": 1000, "accepted": 1000}
+    company = state_of(session, connected)
+    until(lambda: pending(session.flowzz) == 0)
+    assert len(company.orders()) == len(company.events()) == 1000
+    assert until(lambda: sum(stats.active + stats.waiting for stats in session.flowzz.stats()) == 0)
+    assert sum(stats.failed for stats in session.flowzz.stats()) == 0
+
+
+def test_a_throttled_sync_uses_no_attempt(session: Session, upstream: Any) -> None:
+    upstream.seed(30)
+    upstream.faults(throttled={"after": 1, "times": 1, "retry_after": 1})
+
+    record = session.done(session.enqueue("coinzz.sync_sales", {"empresaId": session.company_id}))
+
+    assert record.result == {"synced": 30, "errors": 0}
+    assert record.attempts_made == 1
+    assert [attempt.outcome for attempt in session.flowzz.queues.attempts(record.id)] == ["postponed", "completed"]
+    assert upstream.stats()["byPage"] == {"1": 1, "2": 1, "3": 1}
+
+
+def test_a_refused_token_pauses_the_connection(session: Session, upstream: Any) -> None:
+    upstream.seed(5)
+    upstream.faults(unauthorized=True)
+
+    record = session.done(session.enqueue("coinzz.sync_sales", {"empresaId": session.company_id}))
+
+    assert record.state is JobState.FAILED
+    assert "refused the API token" in record.error.message
+    connection = session.flowzz.store.connection_by_id(session.connection.id)
+    assert str(connection.state) == "needs_credentials"
+    assert upstream.stats()["calls"] == 1
+
+
+def test_a_passing_trouble_is_retried_by_the_job(session: Session, upstream: Any) -> None:
+    upstream.seed(30)
+    upstream.faults(server_error={"after": 1, "times": 3, "status": 502})
+
+    record = session.done(session.enqueue("coinzz.sync_sales", {"empresaId": session.company_id}))
+
+    assert record.result == {"synced": 30, "errors": 0}
+    assert record.attempts_made == 2
+    assert upstream.stats()["byPage"] == {"1": 1, "2": 1, "3": 1}
