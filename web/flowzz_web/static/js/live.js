@@ -48,7 +48,8 @@ export function startLiving(part, dress) {
 
   function show(html) {
     if (isBusy(part)) return;
-    const fresh = new DOMParser().parseFromString(html, "text/html").body;
+    // The wrapper keeps the leading white space, so that the nodes stay in step with those on the page.
+    const fresh = new DOMParser().parseFromString(`<div>${html}</div>`, "text/html").body.firstElementChild;
     dress(fresh);
     morph(part, fresh);
     dress(part);
