@@ -83,6 +83,11 @@ def test_the_unexpected_is_one_line_too(cli: Cli, tmp_path: Path, monkeypatch: p
     assert said == "Error: unexpected KeyError: 'gone'; run it again with FLOWZZ_DEBUG=1 for the traceback"
 
 
+def test_what_stopped_a_worker_is_in_the_log_files(cli: Cli, home: Path) -> None:
+    error(cli, "worker")
+    assert "no Redis is configured" in (home / "logs" / "error.log").read_text()
+
+
 def test_help_and_plugins_and_health_answer_with_every_plugin_broken(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,8 @@ def command(session: Session, once: bool, as_json: bool, port: int | None) -> No
             "no loaded plugin has a sandbox to show; install one (pip install flowzz-coinzz), "
             "or see `flowzz plugins list`"
         )
+    if not as_json:
+        click.echo("Starting Flowzz with a sandbox …")
     with standing(session, Plan(port=port, sandbox=True), "demo") as here:
         code = here.tree().run(lambda: _show(session, here, once=once, as_json=as_json))
     raise click.exceptions.Exit(code)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from typing import IO, Any
 
 import click
 
 from flowzz.errors import FlowzzError
+
+LOGGED_AS = {"level": "error", "logger": "flowzz.cli"}
 
 COMMANDS = {
     "up": "Start everything: Valkey, web, workers, scheduler.",
@@ -70,16 +73,26 @@ class FlowzzGroup(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort, KeyboardInterrupt, BrokenPipeError):
             raise
         except FlowzzError as error:
+            _keep(ctx, error, with_traceback=False)
             if ctx.params.get("debug"):
                 raise
             raise CommandFailed(str(error)) from error
         except Exception as error:
+            _keep(ctx, error, with_traceback=True)
             if ctx.params.get("debug"):
                 raise
             said = " ".join(str(error).split())
             raise CommandFailed(
                 f"unexpected {type(error).__name__}: {said}; run it again with FLOWZZ_DEBUG=1 for the traceback"
             ) from error
+
+
+def _keep(ctx: click.Context, error: Exception, *, with_traceback: bool) -> None:
+    """Into the log files, for whoever looks later; the terminal gets its one line."""
+    line: dict[str, Any] = {"event": str(error), "command": ctx.invoked_subcommand}
+    if with_traceback:
+        line["exception"] = "".join(traceback.format_exception(error))
+    importlib.import_module("flowzz.logs").write_batch([line | LOGGED_AS], console=False)
 
 
 def _plugin_commands() -> dict[str, click.Command]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from flowzz.cli.session import Session, pass_session
-from flowzz.cli.stopping import stop_on_signals
 from flowzz.scheduling import Scheduler
+from flowzz.supervision.signals import stopping_by
 
 
 @click.command("scheduler")
@@ -15,6 +15,6 @@ def command(session: Session) -> None:
     """Fire the schedules until told to stop; any number may run, each tick fires once."""
     with session.app("scheduler", console=True) as app:
         scheduler = Scheduler(app)
-        with stop_on_signals(scheduler.stop):
+        with stopping_by(scheduler.stop):
             code = scheduler.run()
     raise click.exceptions.Exit(code)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
@@ -16,6 +17,8 @@ from flowzz.supervision.tether import tie_to
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
+
+log = structlog.get_logger("flowzz.server")
 
 THREADS = 16
 GRACE_S = 10
@@ -63,7 +66,10 @@ class Server(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> WSGIApplication:
-        return self._make(self._resources)
+        application = self._make(self._resources)
+        host, port = self._listener.getsockname()[:2]
+        log.info("serving", url=f"http://{host}:{port}", threads=THREADS)
+        return application
 
     def _close(self, _arbiter: Any, _worker: Any) -> None:
         self._resources.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from flowzz.cli.session import Session, pass_session
-from flowzz.cli.stopping import stop_on_signals
+from flowzz.supervision.signals import stopping_by
 from flowzz.workers import Worker
 
 
@@ -19,6 +19,6 @@ def command(session: Session, queues: str | None, concurrency: int | None, name:
     wanted = [queue.strip() for queue in queues.split(",") if queue.strip()] if queues else None
     with session.app("worker", console=True) as app:
         worker = Worker(app, name=name, queues=wanted, concurrency=concurrency)
-        with stop_on_signals(worker.stop):
+        with stopping_by(worker.stop):
             code = worker.run()
     raise click.exceptions.Exit(code)

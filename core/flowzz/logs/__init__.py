@@ -47,8 +47,9 @@ class Sink:
         self.errors = LogFile(folder / "error.log")
         self._complained = False
 
-    def write(self, lines: Iterable[Mapping[str, Any]]) -> None:
+    def write(self, lines: Iterable[Mapping[str, Any]], *, console: bool = True) -> None:
         """Every line that is of this level or above, in one write a file."""
+        terminal = self.terminal if console else None
         stamp, pid = iso(clock.now()), os.getpid()
         everything: list[bytes] = []
         errors: list[bytes] = []
@@ -62,8 +63,8 @@ class Sink:
             everything.append(data)
             if number >= logging.ERROR:
                 errors.append(data)
-            if self.terminal is not None:
-                shown.append(for_people(record, colour=self.terminal.colour))
+            if terminal is not None:
+                shown.append(for_people(record, colour=terminal.colour))
         self._send(everything, errors, shown)
 
     def _send(self, everything: list[bytes], errors: list[bytes], shown: list[bytes]) -> None:
@@ -160,14 +161,15 @@ def close() -> None:
     _sink = _handler = None
 
 
-def write_batch(lines: Sequence[Mapping[str, Any]]) -> None:
+def write_batch(lines: Sequence[Mapping[str, Any]], *, console: bool = True) -> None:
     """Log many lines at the price of one ``write`` a file; does nothing before ``configure``.
 
     A line is a mapping with ``event`` and whatever else it tells. Optional: ``level`` (default ``info``), ``logger``
-    (default ``flowzz.jobs``) and ``timestamp`` (an aware datetime, or seconds since the epoch; default now).
+    (default ``flowzz.jobs``) and ``timestamp`` (an aware datetime, or seconds since the epoch; default now). Without
+    ``console`` they go to the files only.
     """
     if _sink is not None and lines:
-        _sink.write(lines)
+        _sink.write(lines, console=console)
 
 
 def _register_settings(settings: Settings) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 ECHO_S = 0.5
@@ -26,3 +28,21 @@ class Requests:
         self._heard[number] = now
         if before is None or now - before >= ECHO_S:
             self._stop()
+
+
+@contextmanager
+def stopping_by(stop: Callable[[], None]) -> Iterator[None]:
+    """Call ``stop`` on SIGTERM, Ctrl-C and a closed terminal (unless under ``nohup``) while the block runs.
+
+    In the main thread only.
+    """
+    asked = Requests(stop)
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, asked) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

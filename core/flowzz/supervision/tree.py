@@ -1,7 +1,7 @@
 """The supervised tree: starts children, replaces those that die, stops them in order.
 
-On SIGTERM or SIGINT the stages stop one after the other: the next is asked only when the one before is gone. A second
-signal forces it: whoever still works is told to drop it at once and is killed soon after.
+On SIGTERM, SIGINT or SIGHUP the stages stop one after the other: the next is asked only when the one before is gone.
+A second signal forces it: whoever still works is told to drop it at once and is killed soon after.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Protocol
 
 import structlog
 
-from flowzz.supervision.signals import Requests
+from flowzz.supervision.signals import stopping_by
 
 log = structlog.get_logger("flowzz.up")
 
@@ -208,22 +208,17 @@ class Tree:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        asked = Requests(self.stop)
-
         def woken(_number: int, _frame: FrameType | None) -> None:
             """Python forgets signals without a handler; the wake-up descriptor does the work."""
 
-        before = {
-            number: signal.signal(number, handler)
-            for number, handler in ((signal.SIGTERM, asked), (signal.SIGINT, asked), (signal.SIGCHLD, woken))
-        }
+        before = signal.signal(signal.SIGCHLD, woken)
         descriptor = signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
         try:
-            yield
+            with stopping_by(self.stop):
+                yield
         finally:
             signal.set_wakeup_fd(descriptor)
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            signal.signal(signal.SIGCHLD, before)
 
     def _wake(self) -> None:
         try:
