@@ -170,11 +170,8 @@ def test_dates_are_of_sao_paulo_unless_they_say_otherwise(written: str) -> None:
     assert moment(written) == datetime(2026, 3, 2, 17, 5, 9, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("written", ["0000-00-00 00:00:00", "31/02/2026", "ontem", "0001-01-01 00:00:00"])
+@pytest.mark.parametrize("written", ["0000-00-00 00:00:00", "31/02/2026", "ontem", "0001-01-01", "9999-12-31"])
 def test_no_date(written: str) -> None:
-    if written.startswith("0001"):
-        assert moment(written) is not None
-        return
     with pytest.raises(Unreadable):
         moment(written)
 

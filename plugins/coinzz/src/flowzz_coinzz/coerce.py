@@ -16,6 +16,8 @@ from flowzz_coinzz.columns import MONEY_LIMIT, MONEY_STEP
 
 SAO_PAULO = ZoneInfo("America/Sao_Paulo")
 INT_LIMIT = 2**31
+YEARS = range(1990, 2200)
+"""Years a date is believed in; at the ends of the calendar a time zone alone can make one unreadable."""
 TRUE = frozenset({"true", "1", "sim", "s", "yes"})
 FALSE = frozenset({"false", "0", "nao", "não", "n", "no"})
 
@@ -110,7 +112,9 @@ def moment(value: Any) -> datetime | None:
         return None
     try:
         read = _read_moment(written)
-        return (read if read.tzinfo else read.replace(tzinfo=SAO_PAULO)).astimezone(UTC)
+        if read.year in YEARS:
+            return (read if read.tzinfo else read.replace(tzinfo=SAO_PAULO)).astimezone(UTC)
+        raise ValueError(written)
     except (ValueError, OverflowError):
         raise Unreadable(f"expected a date such as 2026-03-02 14:05:09, got {written[:40]!r}") from None
 

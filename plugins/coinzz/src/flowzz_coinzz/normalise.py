@@ -19,8 +19,8 @@ from flowzz_coinzz.fields import AFFILIATION_FIELDS, DETAIL_KEYS, ORDER_FIELDS, 
 from flowzz_coinzz.ordering import State
 from flowzz_coinzz.vocabulary import canonical, order_group, payment_method, shipping_group
 
-ORDER_NUMBER_LIMIT = 191
-"""Longest order number taken, in characters; those seen have nine."""
+KEY_LIMIT = 191
+"""Longest order number, subscription hash, address or product name taken as a key, in characters."""
 
 DETAIL_DEPTH = 20
 """Deepest nesting kept of what is stored as it came; nothing seen is deeper than two."""
@@ -112,9 +112,9 @@ def complete(read: Normalised, details: Mapping[str, Any] | None = None) -> Norm
     number = values.get("order_number")
     if not number:
         problems.append("order.order_number: missing, so this is nobody's order")
-    elif len(number) > ORDER_NUMBER_LIMIT:
+    elif len(number) > KEY_LIMIT:
         values["order_number"] = None
-        problems.append(f"order.order_number: longer than {ORDER_NUMBER_LIMIT} characters")
+        problems.append(f"order.order_number: longer than {KEY_LIMIT} characters")
     if values.get("order_status"):
         values["order_group"] = str(order_group(values["order_status"]))
     if values.get("shipping_status"):
@@ -196,8 +196,14 @@ def _clean(value: Any, depth: int = 0) -> Any:
 
 
 def _with_required(read: Normalised, *columns: str) -> Normalised:
-    missing = tuple(f"{column}: missing" for column in columns if not read.values.get(column))
-    return Normalised(read.values, read.problems + missing)
+    values, problems = dict(read.values), list(read.problems)
+    for column in columns:
+        if not values.get(column):
+            problems.append(f"{column}: missing")
+        elif len(values[column]) > KEY_LIMIT:
+            values[column] = None
+            problems.append(f"{column}: longer than {KEY_LIMIT} characters")
+    return Normalised(values, tuple(problems))
 
 
 def _hash(value: Any) -> str:

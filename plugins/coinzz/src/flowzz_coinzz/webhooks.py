@@ -27,7 +27,7 @@ from flowzz_coinzz.bulk import upsert
 from flowzz_coinzz.coerce import Unreadable, text
 from flowzz_coinzz.models import affiliations, events, subscriptions
 from flowzz_coinzz.normalise import (
-    ORDER_NUMBER_LIMIT,
+    KEY_LIMIT,
     Kind,
     Normalised,
     block,
@@ -136,7 +136,7 @@ def _order_number(document: Any) -> str | None:
         found = text(source.get("order_number"))
     except Unreadable:
         return None
-    return found if found and len(found) <= ORDER_NUMBER_LIMIT else None
+    return found if found and len(found) <= KEY_LIMIT else None
 
 
 @job(PROCESS_JOB, queue=WEBHOOK_QUEUE, timeout=timedelta(minutes=2))
