@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import redis
@@ -13,6 +14,8 @@ from flowzz.errors import InvalidRequest
 from flowzz.jobs.state import JobState
 from flowzz.queues import keys
 from flowzz.queues.engine import REGISTRIES, Queues
+from flowzz.queues.fields import dump_call
+from flowzz.queues.lanes import Lane, LimitKey
 from flowzz.queues.reading import pack_text
 from flowzz.queues.transitions import Claim
 from support.engine import completed, ended, failure_text, new_job, step
@@ -20,6 +23,15 @@ from support.engine import completed, ended, failure_text, new_job, step
 QUEUES = ("alpha", "beta")
 WORKERS = ("w1", "w2")
 KINDS = ("completed", "failed", "retrying", "postponed", "released", "parked", "canceled")
+LIMITED = LimitKey("phone", 2, 3_600_000)
+SLOTTED = LimitKey("account", 1)
+LANES = st.builds(
+    Lane,
+    priority=st.sampled_from([1, 5]),
+    company=st.sampled_from(["", "a", "b"]),
+    job=st.just("probe.work"),
+    limits=st.sampled_from([(), (), (LIMITED,), (SLOTTED,), (LIMITED, SLOTTED)]),
+)
 IDS = st.sampled_from([f"job-{number}" for number in range(6)])
 
 
@@ -33,16 +45,18 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.raw.flushall()
         self.exists: set[str] = set()
-        self.home: dict[str, str] = {}
+        self.foreign: set[str] = set()
         self.held: list[tuple[str, Claim]] = []
         self.last_step: dict[str, tuple[str, tuple[Any, ...], int, list[int]]] = {}
         self.tokens = 0
 
-    @rule(job_id=IDS, queue=st.sampled_from(QUEUES), delayed=st.booleans())
-    def enqueue(self, job_id: str, queue: str, delayed: bool) -> None:
-        answer = self.queues.transitions.enqueue([new_job(job_id, queue=queue, due="in:3600000" if delayed else "")])
-        assert answer == [0 if job_id in self.exists else 1]
-        self.home.setdefault(job_id, queue) if job_id in self.exists else self.home.update({job_id: queue})
+    @rule(job_id=IDS, queue=st.sampled_from(QUEUES), delayed=st.booleans(), lane=LANES)
+    def enqueue(self, job_id: str, queue: str, delayed: bool, lane: Lane) -> None:
+        due = "in:3600000" if delayed else ""
+        answer = self.queues.transitions.enqueue([new_job(job_id, queue=queue, due=due, lane=lane)])
+        assert answer == [1 if job_id not in self.exists else -1 if job_id in self.foreign else 0]
+        if answer == [1]:
+            self.foreign.discard(job_id)
         self.exists.add(job_id)
 
     @rule(worker=st.sampled_from(WORKERS), want=st.integers(1, 4))
@@ -115,6 +129,77 @@ class Machine(RuleBasedStateMachine):
             self.exists.discard(job_id)
         self._forget_trimmed()
 
+    @rule(queue=st.sampled_from(QUEUES), front=st.booleans())
+    def plain_rq_takes_a_job_out(self, queue: str, front: bool) -> None:
+        """A stock worker pops from the list without asking; here it also deletes the job, as if it had expired."""
+        popped = self.raw.lpop(keys.QUEUE(queue)) if front else self.raw.rpop(keys.QUEUE(queue))
+        if popped:
+            self.exists.discard(popped.decode())
+            self.raw.delete(*(family(popped.decode()) for family in (keys.JOB, keys.RESULTS, keys.LOG)))
+
+    @rule(queue=st.sampled_from(QUEUES), job_id=IDS, front=st.booleans())
+    def plain_rq_enqueues(self, queue: str, job_id: str, front: bool) -> None:
+        if job_id in self.exists:
+            return
+        self.exists.add(job_id)
+        self.foreign.add(job_id)
+        fields = {"data": dump_call("probe.work", {}), "status": "queued", "origin": queue}
+        self.raw.hset(keys.JOB(job_id), mapping=fields)
+        self.raw.sadd(keys.QUEUES(), keys.QUEUE(queue))
+        (self.raw.lpush if front else self.raw.rpush)(keys.QUEUE(queue), job_id)
+
+    @rule(what=st.sampled_from(["job:probe.work", "company:a", "company:b"]), resume=st.booleans())
+    def pause_some(self, what: str, resume: bool) -> None:
+        if resume:
+            self.queues.transitions.resume(what)
+        else:
+            self.queues.transitions.pause(what, "test", None)
+
+    @rule()
+    def everything_that_may_run_can_be_claimed(self) -> None:
+        """Without pauses and limits nothing that waits is ever out of reach."""
+        for what in ("job:probe.work", "company:a", "company:b"):
+            self.queues.transitions.resume(what)
+        for name in (LIMITED.key, SLOTTED.key):
+            self.raw.hdel(keys.LIMITS(), name)
+        for queue in QUEUES:
+            for lane in self.raw.zrange(keys.BLOCKED(queue), 0, -1):
+                self.raw.zadd(keys.BLOCKED(queue), {lane: 1})
+        for _ in range(3):
+            self._step("w1", 50, [])
+        assert all(stats.waiting == 0 for stats in self.queues.stats(QUEUES))
+
+    @invariant()
+    def every_lane_is_once_where_it_belongs(self) -> None:
+        for queue in QUEUES:
+            prefix = keys.LANE(queue + "|")
+            lanes = sorted(key.decode().removeprefix(prefix) for key in self.raw.scan_iter(prefix + "*"))
+            found = [lane.decode() for lane in self.raw.zrange(keys.BLOCKED(queue), 0, -1)]
+            priorities = []
+            for ring in self.raw.scan_iter(keys.RING(queue + "|") + "*"):
+                priorities.append(priority := ring.decode().rpartition("|")[2])
+                companies = [c.decode() for c in self.raw.lrange(ring, 0, -1)]
+                assert len(companies) == len(set(companies))
+                for company in companies:
+                    group = self.raw.lrange(keys.GROUP(f"{queue}|{priority}|{company}"), 0, -1)
+                    assert group
+                    found += [lane.decode() for lane in group]
+            groups = list(self.raw.scan_iter(keys.GROUP(queue + "|") + "*"))
+            rings = [self.raw.llen(ring) for ring in self.raw.scan_iter(keys.RING(queue + "|") + "*")]
+            assert len(groups) == sum(rings)
+            assert sorted(found) == lanes
+            assert sorted(self.raw.zrange(keys.RINGS(queue), 0, -1)) == sorted(p.encode() for p in priorities)
+            assert set(self.raw.hkeys(keys.BLOCKS(queue))) == set(self.raw.zrange(keys.BLOCKED(queue), 0, -1))
+            laned = sum(self.raw.llen(prefix + lane) for lane in lanes)
+            assert laned == int(self.raw.hget(keys.LANED(), queue) or 0)
+
+    @invariant()
+    def slots_are_held_by_what_runs(self) -> None:
+        running = {
+            f"{queue}|{member.decode()}" for queue in QUEUES for member in self.raw.zrange(keys.WIP(queue), 0, -1)
+        }
+        assert {member.decode() for member in self.raw.smembers(keys.RUNNING(SLOTTED.key))} <= running
+
     @rule(queue=st.sampled_from(QUEUES))
     def pause_and_resume(self, queue: str) -> None:
         self.queues.pause(queue, "test")
@@ -168,7 +253,7 @@ class Machine(RuleBasedStateMachine):
 def test_random_sequences_keep_every_job_in_exactly_one_place(redis_url: str) -> None:
     queues, raw = Queues.open(redis_url), redis.Redis.from_url(redis_url)
     machine = type("BoundMachine", (Machine,), {"queues": queues, "raw": raw})
-    quiet = settings(max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
+    quiet = settings(max_examples=int(os.environ.get("MACHINE_EXAMPLES", "60")), stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
     try:
         run_state_machine_as_test(machine, settings=quiet)
     finally:

@@ -8,6 +8,7 @@ from typing import Any
 
 from flowzz.queues.engine import Queues
 from flowzz.queues.fields import Envelope
+from flowzz.queues.lanes import Lane
 from flowzz.queues.reading import pack_result, pack_text
 from flowzz.queues.transitions import Claim, NewJob, Settlement, StepReply
 
@@ -23,6 +24,7 @@ def new_job(
     due: str = "",
     attempts: int = 3,
     max_stalled: int = 1,
+    lane: Lane = Lane(),  # noqa: B008 - a frozen value
 ) -> NewJob:
     return NewJob(
         id=job_id,
@@ -31,6 +33,7 @@ def new_job(
         envelope=Envelope("probe.work", attempts, max_stalled, nonce, "loja-1"),
         timeout_s=900,
         due=due,
+        lane=lane,
     )
 
 
@@ -61,7 +64,9 @@ def completed(claim: Claim, result: Any = None) -> Settlement:
     return ended(claim, "completed", body=pack_result(json.dumps(result)))
 
 
-def ended(claim: Claim, kind: str, *, body: str = "", delay_ms: int = 0, note: str = "") -> Settlement:
+def ended(
+    claim: Claim, kind: str, *, body: str = "", delay_ms: int = 0, note: str = "", hold: str = ""
+) -> Settlement:
     counts = kind in ("completed", "failed", "retrying")
     return Settlement(
         queue=claim.queue,
@@ -75,6 +80,7 @@ def ended(claim: Claim, kind: str, *, body: str = "", delay_ms: int = 0, note: s
         body=body,
         error='{"type": "ValueError", "message": "broken"}' if kind in ("failed", "retrying") else "",
         note=note,
+        hold=hold,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -45,10 +46,18 @@ def _ask(pipeline: Any, name: str) -> None:
     pipeline.zcard(keys.WIP(name))
     for key in (keys.FINISHED, keys.FAILED, keys.SCHEDULED, keys.PARKED, keys.CANCELED):
         pipeline.zcard(key(name))
-    pipeline.hget(keys.PAUSED(), name)
+    pipeline.hget(keys.PAUSED(), f"queue:{name}")
     pipeline.lindex(keys.QUEUE(name), 0)
     pipeline.zrange(keys.SCHEDULED(name), 0, 0, withscores=True)
     pipeline.smembers(keys.WORKERS_OF(name))
+
+
+def read_pause(raw: Any) -> str | None:
+    """The reason of a pause that is in force, else None."""
+    if not isinstance(raw, bytes):
+        return None
+    reason, until_ms = json.loads(raw)
+    return str(reason) if until_ms is None or until_ms > time.time() * 1000 else None
 
 
 def _oldest(client: Any, asked: Sequence[Sequence[Any]]) -> list[float | None]:
@@ -86,7 +95,7 @@ def _live_workers(client: Any, asked: Sequence[Sequence[Any]]) -> list[int]:
 def _stats(name: str, row: Sequence[Any], age: float | None, workers: int) -> QueueStats:
     problem = next((str(answer) for answer in row if isinstance(answer, ResponseError)), None)
     waiting, active, completed, failed, delayed, parked, canceled = (n if isinstance(n, int) else 0 for n in row[:7])
-    reason = row[7].decode(errors="replace") if isinstance(row[7], bytes) else None
+    reason = read_pause(row[7])
     paused = reason is not None
     return QueueStats(
         name=name,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from flowzz.errors import JobNotFound, NotAllowedInState, QueueUnavailable
 from flowzz.jobs.state import STATE_OF_RQ_STATUS, JobState
 from flowzz.queues import census, keys
 from flowzz.queues.connection import Clients, connect, redis_errors
+from flowzz.queues.lanes import SAFE
 from flowzz.queues.reading import read_attempt, read_job, read_log_line
 from flowzz.queues.records import AttemptRecord, JobPage, JobRecord, LogLine, QueueStats, WorkerInfo
 from flowzz.queues.transitions import Transitions
@@ -119,15 +121,27 @@ class Queues:
             found = self._clients.commands.hgetall(keys.QUARANTINE())
         return {key.decode(errors="replace"): value.decode(errors="replace") for key, value in found.items()}
 
-    def pause(self, queue: str, reason: str) -> None:
-        """No worker claims from the queue until it is resumed; what runs, finishes."""
-        with redis_errors():
-            self._clients.commands.hset(keys.PAUSED(), queue, reason)
+    def pause(self, queue: str, reason: str, *, until: datetime | None = None) -> None:
+        """No worker claims from the queue until it is resumed, or ``until`` has passed; what runs, finishes."""
+        self.transitions.pause(f"queue:{queue}", reason, until)
 
-    def resume(self, queue: str) -> None:
-        with redis_errors():
-            self._clients.commands.hdel(keys.PAUSED(), queue)
-        self.transitions.wake([queue])
+    def resume(self, queue: str) -> bool:
+        """Claim from the queue again; False when it was not paused."""
+        return self.transitions.resume(f"queue:{queue}")
+
+    def pause_job(self, name: str, reason: str, *, until: datetime | None = None) -> None:
+        """Jobs of that name wait, in every queue, without holding anybody else up."""
+        self.transitions.pause(f"job:{name}", reason, until)
+
+    def resume_job(self, name: str) -> bool:
+        return self.transitions.resume(f"job:{name}")
+
+    def pause_company(self, company_id: str, reason: str, *, until: datetime | None = None) -> None:
+        """Jobs of that company wait, in every queue, without holding anybody else up."""
+        self.transitions.pause(f"company:{quote(company_id, safe=SAFE)}", reason, until)
+
+    def resume_company(self, company_id: str) -> bool:
+        return self.transitions.resume(f"company:{quote(company_id, safe=SAFE)}")
 
     def annotate(self, job_id: str, fields: Mapping[str, str | None], log: Sequence[str]) -> None:
         """Add to a job's hash and log, without a lease; for jobs that a stock RQ worker runs."""

@@ -26,7 +26,7 @@ class Key:
 
 JOB = Key("job", "rq:job:", "job id", "hash", "RQ's fields, and the fields flowzz* listed in fields.py")
 QUEUES = Key("queues", "rq:queues", "", "set", "keys of all queues")
-QUEUE = Key("queue", "rq:queue:", "queue", "list", "waiting job ids; the head runs next")
+QUEUE = Key("queue", "rq:queue:", "queue", "list", "every waiting job id, as it came; the truth that the lanes index")
 WIP = Key("wip", "rq:wip:", "queue", "zset", "'job id:execution id'; score: end of the lease, Unix seconds")
 FINISHED = Key(
     "finished", "rq:finished:", "queue", "zset", "completed job ids; score: Unix seconds a year after the end"
@@ -50,8 +50,20 @@ WORKERS_OF = Key("workers_of", "rq:workers:", "queue", "set", "keys of the worke
 WORKER = Key("worker", "rq:worker:", "worker", "hash", "RQ's worker fields; expires when heartbeats stop")
 SUSPENDED = Key("suspended", "rq:suspended", "", "string", "set by `rq suspend`: no worker claims")
 PARKED = Key("parked", "flowzz:parked:", "queue", "zset", "ids of jobs whose plugin is missing; score: Unix seconds")
+LANE = Key("lane", "flowzz:lane:", "queue|lane", "list", "waiting job ids of one lane; the head runs next")
+RINGS = Key("rings", "flowzz:rings:", "queue", "zset", "priorities that have something ready; score: the priority")
+RING = Key("ring", "flowzz:ring:", "queue|priority", "list", "companies with something ready, in turn")
+GROUP = Key("group", "flowzz:group:", "queue|priority|company", "list", "ready lanes of the company, in turn")
+BLOCKED = Key("blocked", "flowzz:blocked:", "queue", "zset", "lanes that may not run; score: until, Unix ms, or inf")
+BLOCKS = Key("blocks", "flowzz:blocks:", "queue", "hash", "blocked lane → what blocks it")
+LANED = Key("laned", "flowzz:laned", "", "hash", "queue → ids in its lanes; fewer than the list: plain RQ pushed some")
+LIMITS = Key("limits", "flowzz:limits", "", "hash", "limit key → its rule: 'n/period ms' of a rate, 'n' of a concurrency")
+RATE = Key("rate", "flowzz:rate:", "limit key", "list", "moments (Unix ms) of the last n admissions")
+RUNNING = Key("running", "flowzz:running:", "limit key", "set", "'queue|job id:execution id' that hold a slot")
+AWAITING = Key("awaiting", "flowzz:awaiting:", "limit key", "zset", "'queue|lane' that wait for a slot; score: since, Unix ms")
+HOLDS = Key("holds", "flowzz:holds", "", "zset", "limit keys that an upstream told to wait; score: until, Unix ms")
 WAKE = Key("wake", "flowzz:wake:", "queue", "zset", "one marker while there is news for an idle worker")
-PAUSED = Key("paused", "flowzz:paused", "", "hash", "queue → reason it is paused")
+PAUSED = Key("paused", "flowzz:paused", "", "hash", "'queue:…', 'job:…' or 'company:…' → JSON [reason, until (Unix ms) or null]")
 STEP = Key(
     "step",
     "flowzz:step:",
@@ -68,7 +80,7 @@ EVENTS = Key("events", "flowzz:events", "", "stream", "transitions, one entry a 
 
 KEYS = (
     JOB, QUEUES, QUEUE, WIP, FINISHED, FAILED, SCHEDULED, CANCELED, RESULTS, WORKERS, WORKERS_OF, WORKER, SUSPENDED,
-    PARKED, WAKE, PAUSED, STEP, LOG, QUARANTINE, SCHEDULE, EVENTS,
+    PARKED, LANE, RINGS, RING, GROUP, BLOCKED, BLOCKS, LANED, LIMITS, RATE, RUNNING, AWAITING, HOLDS, WAKE, PAUSED, STEP, LOG, QUARANTINE, SCHEDULE, EVENTS,
 )  # fmt: skip
 
 

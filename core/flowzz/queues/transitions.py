@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from flowzz.queues.connection import Clients, redis_errors
 from flowzz.queues.fields import Envelope, dump_call
 from flowzz.queues.keys import WAKE
+from flowzz.queues.lanes import Lane
 from flowzz.queues.lua import script_text
 
 
@@ -27,6 +29,7 @@ class NewJob:
     envelope: Envelope
     timeout_s: int
     due: str = ""
+    lane: Lane = field(default_factory=Lane)
 
     def arguments(self) -> list[str | int]:
         return [
@@ -37,6 +40,8 @@ class NewJob:
             self.envelope.job,
             self.timeout_s,
             self.due,
+            self.lane.name,
+            self.lane.rules,
         ]
 
 
@@ -71,6 +76,7 @@ class Settlement:
     body: str = ""
     error: str = ""
     note: str = ""
+    hold: str = ""
 
     def arguments(self) -> tuple[str | int, ...]:
         return (
@@ -85,6 +91,7 @@ class Settlement:
             self.body,
             self.error,
             self.note,
+            self.hold,
         )
 
 
@@ -221,6 +228,15 @@ class Transitions:
         """retry, remove or cancel one job: ('ok', status before), ('missing', '') or ('refused', status)."""
         answer = [part.decode() for part in self._run("manage", [action, job_id, reason, keep_failed])]
         return answer[0], answer[1] if len(answer) > 1 else ""
+
+    def pause(self, target: str, reason: str, until: datetime | None) -> None:
+        """Pause ``queue:…``, ``job:…`` or ``company:…`` (the name quoted as in lanes)."""
+        till = "" if until is None else str(round(until.timestamp() * 1000))
+        self._run("pause", ["pause", target, reason, till])
+
+    def resume(self, target: str) -> bool:
+        """False when the target was not paused."""
+        return bool(self._run("pause", ["resume", target, "", ""]))
 
     def await_news(self, queues: Sequence[str], timeout_s: float) -> bool:
         """Block until one of the queues has news or the time is over; True when there is news."""

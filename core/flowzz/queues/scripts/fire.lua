@@ -18,12 +18,7 @@ local now = now_ms()
 local stamp = iso(now)
 local stored = 0
 for i = 1, tonumber(ARGV[3]) do
-  local at = 4 + (i - 1) * 7
-  local due = ARGV[at + 6]
-  if string.sub(due, 1, 3) == 'in:' then
-    due = tostring(now + tonumber(string.sub(due, 4)))
-  end
-  local answer = enqueue_one(now, stamp, ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], due)
+  local answer = enqueue_one(now, stamp, 4 + (i - 1) * 9)
   if answer == 1 then stored = stored + 1 end
 end
 note('tick', '', ARGV[1], ARGV[2])

@@ -9,7 +9,7 @@
 
 local action, id, reason = ARGV[1], ARGV[2], ARGV[3]
 local key = K.job .. id
-local job = redis.pcall('HMGET', key, 'status', 'origin', 'created_at')
+local job = redis.pcall('HMGET', key, 'status', 'origin', 'flowzz_lane')
 if job.err then job = {false, false, false} end
 local status, queue = job[1], job[2]
 if not status or not queue then return {'missing'} end
@@ -25,7 +25,7 @@ if not ADMITS[action][status] then return {'refused', status} end
 
 local function leave()
   if status == 'queued' then
-    redis.call('LREM', K.queue .. queue, 0, id)
+    withdraw(queue, id, job[3])
   elseif PLACE[status] then
     redis.call('ZREM', PLACE[status] .. queue, id)
   end
@@ -41,7 +41,7 @@ else
     redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso(now), 'ended_at', '', 'flowzz_attempts', '0',
       'flowzz_stalled', '0', 'flowzz_note', reason)
     redis.call('HDEL', key, 'flowzz_cancel', 'flowzz_error')
-    push(queue, id, false)
+    push(queue, id, home_lane(id, job[3]), false)
     wake(queue)
     note('waiting', queue, id, 'retry')
   elseif action == 'remove' then

@@ -2,10 +2,10 @@
 -- KEYS: none.
 -- ARGV: 1 worker, 2 token of this step, 3 lease (ms), 4 jobs wanted, 5 keep completed, 6 keep failed,
 --       7 number of queues, then the queues in the order to look at them,
---       then the number of settlements, and for each 11 values:
+--       then the number of settlements, and for each 12 values:
 --         queue, job id, execution id, kind, attempts made, attempt, started at (Unix s), delay (ms),
 --         body (base64: JSON result of 'completed', zlib text of an error; or ''), error (JSON {type, message} or ''),
---         note.
+--         note, key to hold for the delay (or '').
 --       kind: completed, retrying, failed, postponed, released, parked, canceled.
 -- Settling counts only while the execution holds its lease (its member is in rq:wip).
 -- A repeat with the token of the worker's last step settles nothing and answers as then.
@@ -44,24 +44,31 @@ end
 local verdicts = {}
 local touched = {}
 for i = 1, tonumber(ARGV[at]) do
-  local s = at + 1 + (i - 1) * 11
+  local s = at + 1 + (i - 1) * 12
   verdicts[i] = settle(now, stamp, worker, touched, {
     queue = ARGV[s], id = ARGV[s + 1], execution = ARGV[s + 2], kind = ARGV[s + 3], made = ARGV[s + 4],
     attempt = ARGV[s + 5], started = ARGV[s + 6], delay = ARGV[s + 7], body = ARGV[s + 8], error = ARGV[s + 9],
-    note = ARGV[s + 10]})
+    note = ARGV[s + 10], hold = ARGV[s + 11]})
 end
 for registry, kind in pairs(touched) do
   trim(registry, keep[kind])
 end
 
 local claims, due = {}, -1
+local function sooner(moment)
+  if moment >= 0 and (due < 0 or moment < due) then due = moment end
+end
 if want > 0 and redis.call('EXISTS', K.suspended) == 0 then
-  local paused = #queues > 0 and redis.call('HMGET', K.paused, unpack(queues)) or {}
-  for i, queue in ipairs(queues) do
-    local next_due = promote(now, stamp, queue)
-    if next_due >= 0 and (due < 0 or next_due < due) then due = next_due end
-    if not paused[i] and #claims < want then
-      claim(now, stamp, worker, token, lease, queue, want - #claims, claims)
+  local pauses = redis.call('EXISTS', K.paused) == 1
+  for _, queue in ipairs(queues) do
+    sooner(promote(now, stamp, queue))
+    local pause = pauses and redis.call('HGET', K.paused, 'queue:' .. queue)
+    local till = pause and cjson.decode(pause)[2]
+    if pause and not (type(till) == 'number' and till <= now) then
+      if type(till) == 'number' then sooner(till) end
+    elseif #claims < want then
+      sooner(claim({now = now, stamp = stamp, worker = worker, token = token, queue = queue, claims = claims,
+        pauses = pauses, ends = string.format('%.3f', (now + lease) / 1000)}, want - #claims))
     end
   end
 end

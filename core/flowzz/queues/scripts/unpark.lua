@@ -16,10 +16,11 @@ for _, queue_key in ipairs(redis.call('SMEMBERS', K.queues)) do
   local ids = redis.pcall('ZRANGE', K.parked .. queue, 0, 999)
   if not ids.err then
     for _, id in ipairs(ids) do
-      if known[redis.call('HGET', K.job .. id, 'flowzz_note') or ''] then
+      local job = redis.call('HMGET', K.job .. id, 'flowzz_note', 'flowzz_lane')
+      if known[job[1] or ''] then
         redis.call('ZREM', K.parked .. queue, id)
         redis.call('HSET', K.job .. id, 'status', 'queued', 'enqueued_at', stamp, 'flowzz_note', '')
-        push(queue, id, false)
+        push(queue, id, home_lane(id, job[2]), false)
         wake(queue)
         note('waiting', queue, id, 'unparked')
         moved = moved + 1

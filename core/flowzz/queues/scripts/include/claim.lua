@@ -1,5 +1,6 @@
 -- promote(now, stamp, queue): delayed jobs that are due start to wait; returns the next due time (Unix ms) or -1.
--- claim(…): take up to n waiting jobs of a queue under a lease, appended to `claims`.
+-- unblock(now, queue): lanes whose time has come are ready again; returns when the next one is (Unix ms) or -1.
+-- claim(…): take up to n waiting jobs of a queue under a lease, in turn, appended to `claims`.
 -- reclaim(list): the claims of a repeated step that still hold their lease.
 
 local function quarantine(now, queue, id, reason)
@@ -15,9 +16,10 @@ local function promote(now, stamp, queue)
     local id, due = first[i], tonumber(first[i + 1]) * 1000
     if due > now then return due end
     redis.call('ZREM', registry, id)
-    if redis.call('EXISTS', K.job .. id) == 1 then
+    local job = redis.pcall('HMGET', K.job .. id, 'data', 'flowzz_lane')
+    if not job.err and job[1] then
       redis.call('HSET', K.job .. id, 'status', 'queued', 'enqueued_at', stamp)
-      push(queue, id, false)
+      push(queue, id, home_lane(id, job[2]), false)
       note('waiting', queue, id)
     else
       quarantine(now, queue, id, 'it was delayed, but its hash is gone')
@@ -26,36 +28,189 @@ local function promote(now, stamp, queue)
   return #first == 200 and now or -1
 end
 
-local FIELDS = {'data', 'flowzz', 'flowzz_attempts', 'flowzz_stalled', 'flowzz_checkpoint', 'timeout', 'status'}
+local function unblock(now, queue)
+  local first = redis.call('ZRANGE', K.blocked .. queue, 0, 99, 'WITHSCORES')
+  for i = 1, #first, 2 do
+    local lane, till = first[i], first[i + 1]
+    if till == 'inf' then return -1 end
+    if tonumber(till) > now then return tonumber(till) end
+    redis.call('ZREM', K.blocked .. queue, lane)
+    redis.call('HDEL', K.blocks .. queue, lane)
+    ready(queue, lane)
+  end
+  return #first == 200 and now or -1
+end
 
-local function claim(now, stamp, worker, token, lease, queue, n, claims)
-  local ids = redis.pcall('LPOP', K.queue .. queue, n)
-  if not ids then return end
-  if ids.err then return end
-  local leases = {}
-  local ends = string.format('%.3f', (now + lease) / 1000)
-  for _, id in ipairs(ids) do
-    local key = K.job .. id
-    local read = redis.pcall('HMGET', key, unpack(FIELDS))
-    if read.err then
-      quarantine(now, queue, id, 'its key does not hold a hash')
-    elseif not read[1] then
-      quarantine(now, queue, id, 'it was waiting, but its hash is gone')
-    elseif read[7] == 'started' then
-      note('duplicate', queue, id, 'it was in the queue while it ran')
-    else
-      local execution = token .. '-' .. (#claims + 1)
-      redis.call('HSET', key, 'status', 'started', 'started_at', stamp, 'worker_name', worker,
-        'flowzz_execution', execution, 'flowzz_note', '')
-      leases[#leases + 1] = ends
-      leases[#leases + 1] = id .. ':' .. execution
-      claims[#claims + 1] = {queue, id, execution, read[1], read[2] or '', read[3] or '0', read[4] or '0',
-        read[5] or '', read[6] or '', string.format('%.6f', now / 1000)}
-      note('active', queue, id, worker)
+-- adopt(queue): give a lane to what plain RQ pushed, which stands at the tail, or at the head when pushed in front.
+local ADOPT = 200
+
+local function adopt(queue)
+  local length = redis.pcall('LLEN', K.queue .. queue)
+  if type(length) ~= 'number' then return end
+  local laned = tonumber(redis.call('HGET', K.laned, queue) or '0')
+  if length <= laned then return end
+  local unknown = {}
+  local function look(ids)
+    for _, id in ipairs(ids) do
+      local lane = redis.pcall('HGET', K.job .. id, 'flowzz_lane')
+      if not lane or lane == '' or type(lane) == 'table' then unknown[#unknown + 1] = id end
     end
   end
-  if #leases > 0 then redis.call('ZADD', K.wip .. queue, unpack(leases)) end
-  if #ids == n then wake(queue) end
+  look(redis.call('LRANGE', K.queue .. queue, length > ADOPT and -ADOPT or 0, -1))
+  if length > ADOPT then
+    look(redis.call('LRANGE', K.queue .. queue, 0, math.min(ADOPT, length - ADOPT) - 1))
+  end
+  for _, id in ipairs(unknown) do
+    if redis.call('TYPE', K.job .. id).ok == 'hash' then
+      redis.call('HSET', K.job .. id, 'flowzz_lane', FOREIGN)
+    end
+    enter(queue, id, FOREIGN, false)
+  end
+  if #unknown == 0 and redis.call('EXISTS', K.rings .. queue, K.blocked .. queue) == 0 then
+    -- The count is off and no lane is left: index what stands in the list anew.
+    redis.call('HSET', K.laned, queue, 0)
+    for _, id in ipairs(redis.call('LRANGE', K.queue .. queue, 0, 999)) do
+      local lane = redis.pcall('HGET', K.job .. id, 'flowzz_lane')
+      enter(queue, id, type(lane) == 'string' and lane ~= '' and lane or FOREIGN, false)
+    end
+  end
+end
+
+-- hindrance(…): why a lane may not run now: until (Unix ms or 'inf') and what blocks it, or nil.
+local function hindrance(now, queue, lane, pauses, company, job, keys)
+  if pauses then
+    local found = redis.call('HMGET', K.paused, 'job:' .. job, 'company:' .. company)
+    for i, name in ipairs({'job:' .. job, 'company:' .. company}) do
+      if found[i] then
+        local till = cjson.decode(found[i])[2]
+        if type(till) ~= 'number' then return 'inf', 'paused ' .. name end
+        if till > now then return till, 'paused ' .. name end
+      end
+    end
+  end
+  for key in string.gmatch(keys, '[^,]+') do
+    local held = redis.call('ZSCORE', K.holds, key)
+    if held and tonumber(held) > now then return tonumber(held), 'held ' .. key end
+    local rule = redis.call('HGET', K.limits, key)
+    if rule and string.sub(key, 1, 2) == 'r:' then
+      local n, period = string.match(rule, '^(%d+)/(%d+)$')
+      n, period = tonumber(n), tonumber(period)
+      local oldest = redis.call('LINDEX', K.rate .. key, -n)
+      if oldest and tonumber(oldest) + period > now then return tonumber(oldest) + period, 'rate ' .. key end
+    elseif rule and redis.call('SCARD', K.running .. key) >= tonumber(rule) then
+      redis.call('ZADD', K.awaiting .. key, 'NX', now, queue .. '|' .. lane)
+      return 'inf', 'concurrency ' .. key
+    end
+  end
+end
+
+local function admit(now, queue, keys, member)
+  for key in string.gmatch(keys, '[^,]+') do
+    local rule = redis.call('HGET', K.limits, key)
+    if rule and string.sub(key, 1, 2) == 'r:' then
+      local n, period = string.match(rule, '^(%d+)/(%d+)$')
+      redis.call('RPUSH', K.rate .. key, string.format('%.3f', now))
+      redis.call('LTRIM', K.rate .. key, -tonumber(n), -1)
+      redis.call('PEXPIRE', K.rate .. key, period)
+    elseif rule then
+      redis.call('SADD', K.running .. key, queue .. '|' .. member)
+    end
+  end
+end
+
+local FIELDS = {'data', 'flowzz', 'flowzz_attempts', 'flowzz_stalled', 'flowzz_checkpoint', 'timeout', 'status'}
+
+-- start(turn, id): put one id that has left queue and lane under a lease; true when it was a job.
+local function start(turn, id)
+  local key = K.job .. id
+  local read = redis.pcall('HMGET', key, unpack(FIELDS))
+  if read.err then
+    quarantine(turn.now, turn.queue, id, 'its key does not hold a hash')
+  elseif not read[1] then
+    quarantine(turn.now, turn.queue, id, 'it was waiting, but its hash is gone')
+  elseif read[7] == 'started' then
+    note('duplicate', turn.queue, id, 'it was in the queue while it ran')
+  else
+    local execution = turn.token .. '-' .. (#turn.claims + 1)
+    redis.call('HSET', key, 'status', 'started', 'started_at', turn.stamp, 'worker_name', turn.worker,
+      'flowzz_execution', execution, 'flowzz_note', '')
+    turn.leases[#turn.leases + 1] = turn.ends
+    turn.leases[#turn.leases + 1] = id .. ':' .. execution
+    turn.claims[#turn.claims + 1] = {turn.queue, id, execution, read[1], read[2] or '', read[3] or '0', read[4] or '0',
+      read[5] or '', read[6] or '', string.format('%.6f', turn.now / 1000)}
+    note('active', turn.queue, id, turn.worker)
+    return id .. ':' .. execution
+  end
+end
+
+-- drain_lane(turn, lane, n): the only ready lane, without limits: take n at once. Returns how many it gave.
+local function drain_lane(turn, lane, n)
+  local list = K.queue .. turn.queue
+  local ids = redis.call('LPOP', K.lane .. turn.queue .. '|' .. lane, n) or {}
+  local heads = redis.call('LPOP', list, #ids) or {}
+  local same = #heads == #ids
+  for i, id in ipairs(ids) do same = same and heads[i] == id end
+  if not same and #heads > 0 then
+    for i = #heads, 1, -1 do redis.call('LPUSH', list, heads[i]) end
+  end
+  for _, id in ipairs(ids) do
+    if same or redis.call('LREM', list, 1, id) > 0 then start(turn, id) end
+  end
+  redis.call('HINCRBY', K.laned, turn.queue, -#ids)
+  return #ids
+end
+
+-- one_turn(turn, priority): the next company gets one job; returns how many ids left their lane.
+local function one_turn(turn, priority, n)
+  local queue = turn.queue
+  local ring = K.ring .. queue .. '|' .. priority
+  local company = redis.call('LPOP', ring)
+  local group = K.group .. queue .. '|' .. priority .. '|' .. company
+  local lane = redis.call('LPOP', group)
+  local _, _, job, keys = lane_parts(lane)
+  local gave = 0
+  local till, reason = hindrance(turn.now, queue, lane, turn.pauses, company, job, keys)
+  if till then
+    redis.call('ZADD', K.blocked .. queue, till, lane)
+    redis.call('HSET', K.blocks .. queue, lane, reason)
+    if till ~= 'inf' and (turn.next_unblock < 0 or till < turn.next_unblock) then turn.next_unblock = till end
+  else
+    if keys == '' and redis.call('EXISTS', ring, group) == 0 then
+      gave = drain_lane(turn, lane, n)
+    else
+      local id = redis.call('LPOP', K.lane .. queue .. '|' .. lane)
+      redis.call('HINCRBY', K.laned, queue, -1)
+      gave = 1
+      if redis.call('LREM', K.queue .. queue, 1, id) > 0 then
+        local member = start(turn, id)
+        if member then admit(turn.now, queue, keys, member) end
+      end
+    end
+    if redis.call('EXISTS', K.lane .. queue .. '|' .. lane) == 1 then redis.call('RPUSH', group, lane) end
+  end
+  if redis.call('EXISTS', group) == 1 then redis.call('RPUSH', ring, company) end
+  return gave
+end
+
+local MOST_BLOCKED = 1000
+
+local function claim(turn, n)
+  local queue = turn.queue
+  adopt(queue)
+  turn.next_unblock = unblock(turn.now, queue)
+  turn.leases = {}
+  local before, refused = #turn.claims, 0
+  while #turn.claims - before < n and refused < MOST_BLOCKED do
+    local priority = redis.call('ZRANGE', K.rings .. queue, 0, 0)[1]
+    if not priority then break end
+    if one_turn(turn, priority, n - (#turn.claims - before)) == 0 then refused = refused + 1 end
+    if redis.call('EXISTS', K.ring .. queue .. '|' .. priority) == 0 then
+      redis.call('ZREM', K.rings .. queue, priority)
+    end
+  end
+  if #turn.leases > 0 then redis.call('ZADD', K.wip .. queue, unpack(turn.leases)) end
+  if #turn.claims - before >= n and redis.call('EXISTS', K.rings .. queue) == 1 then wake(queue) end
+  return turn.next_unblock
 end
 
 local function reclaim(list)

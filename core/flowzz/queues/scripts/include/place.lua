@@ -1,5 +1,10 @@
--- push(queue, id, front): make a job wait. wake(queue): tell one idle worker.
--- forget(id): delete a job's hash, results and log. trim(registry, keep): drop the oldest beyond `keep`.
+-- Where waiting jobs are. rq:queue:<queue> holds every one of them and is the truth; lanes index it for the order.
+--
+-- A lane is 'priority|company|job|limit keys': jobs in it are alike, so when its head may not run, none may, and nothing
+-- is scanned. Three things always hold, and every function here keeps them:
+--   a lane with jobs stands once in its company's list, or once in the blocked set, never in both;
+--   a company with ready lanes stands once in the ring of its priority;
+--   a priority with a ring stands in the queue's rings.
 
 local YEAR = 31536000
 
@@ -7,8 +12,50 @@ local function wake(queue)
   redis.call('ZADD', K.wake .. queue, 0, '1')
 end
 
-local function push(queue, id, front)
+local function lane_parts(lane)
+  return string.match(lane, '^([^|]*)|([^|]*)|([^|]*)|(.*)$')
+end
+
+local function ready(queue, lane)
+  local priority, company = lane_parts(lane)
+  local place = queue .. '|' .. priority
+  if redis.call('RPUSH', K.group .. place .. '|' .. company, lane) == 1
+    and redis.call('RPUSH', K.ring .. place, company) == 1 then
+    redis.call('ZADD', K.rings .. queue, priority, priority)
+  end
+end
+
+local function unready(queue, lane)
+  local priority, company = lane_parts(lane)
+  local place = queue .. '|' .. priority
+  if redis.call('ZREM', K.blocked .. queue, lane) == 1 then
+    redis.call('HDEL', K.blocks .. queue, lane)
+  elseif redis.call('LREM', K.group .. place .. '|' .. company, 1, lane) == 1
+    and redis.call('EXISTS', K.group .. place .. '|' .. company) == 0 then
+    redis.call('LREM', K.ring .. place, 1, company)
+    if redis.call('EXISTS', K.ring .. place) == 0 then redis.call('ZREM', K.rings .. queue, priority) end
+  end
+end
+
+local function enter(queue, id, lane, front)
+  local push = front and 'LPUSH' or 'RPUSH'
+  if redis.call(push, K.lane .. queue .. '|' .. lane, id) == 1 then ready(queue, lane) end
+  redis.call('HINCRBY', K.laned, queue, 1)
+end
+
+-- push(queue, id, lane, front): a job starts to wait; the caller has stored the lane in its hash.
+local function push(queue, id, lane, front)
   redis.call(front and 'LPUSH' or 'RPUSH', K.queue .. queue, id)
+  enter(queue, id, lane, front)
+end
+
+-- withdraw(queue, id, lane): a waiting job stops to wait, wherever in its lane it is.
+local function withdraw(queue, id, lane)
+  redis.call('LREM', K.queue .. queue, 1, id)
+  if lane and redis.call('LREM', K.lane .. queue .. '|' .. lane, 1, id) == 1 then
+    redis.call('HINCRBY', K.laned, queue, -1)
+    if redis.call('EXISTS', K.lane .. queue .. '|' .. lane) == 0 then unready(queue, lane) end
+  end
 end
 
 local function forget(id)
@@ -22,5 +69,32 @@ local function trim(registry, keep)
     local old = redis.call('ZRANGE', registry, 0, over - 1)
     redis.call('ZREMRANGEBYRANK', registry, 0, over - 1)
     for _, id in ipairs(old) do forget(id) end
+  end
+end
+
+local FOREIGN = '5|||'
+
+-- home_lane(id, lane): the lane of a job that may come from plain RQ, which knows none.
+local function home_lane(id, lane)
+  if lane and lane ~= '' then return lane end
+  redis.call('HSET', K.job .. id, 'flowzz_lane', FOREIGN)
+  return FOREIGN
+end
+
+-- release(queue, lane, execution member): give back the slots that an execution held, and let waiters try.
+local function release(queue, lane, member)
+  local keys = lane and select(4, lane_parts(lane)) or ''
+  for key in string.gmatch(keys or '', '[^,]+') do
+    if string.sub(key, 1, 2) == 'c:' and redis.call('SREM', K.running .. key, queue .. '|' .. member) == 1 then
+      for _, waiter in ipairs(redis.call('ZRANGE', K.awaiting .. key, 0, 3)) do
+        redis.call('ZREM', K.awaiting .. key, waiter)
+        local other, blocked = string.match(waiter, '^([^|]*)|(.*)$')
+        if redis.call('ZREM', K.blocked .. other, blocked) == 1 then
+          redis.call('HDEL', K.blocks .. other, blocked)
+          ready(other, blocked)
+          wake(other)
+        end
+      end
+    end
   end
 end

@@ -13,7 +13,8 @@ local function rescue(now, stamp, queue, member, keep, text, default)
   local execution = colon and string.sub(member, colon + 1) or ''
   local key = K.job .. id
   local job = redis.pcall('HMGET', key, 'status', 'flowzz', 'flowzz_stalled', 'worker_name', 'flowzz_execution',
-    'flowzz_attempts')
+    'flowzz_attempts', 'flowzz_lane')
+  if not job.err then release(queue, job[7], member) end
   if job.err or job[1] ~= 'started' or (job[5] and job[5] ~= execution) then
     return {queue, id, execution, 'gone'}
   end
@@ -37,7 +38,7 @@ local function rescue(now, stamp, queue, member, keep, text, default)
     return {queue, id, execution, 'failed'}
   end
   redis.call('HSET', key, 'status', 'queued', 'flowzz_stalled', stalled)
-  push(queue, id, true)
+  push(queue, id, home_lane(id, job[7]), true)
   wake(queue)
   note('stalled', queue, id, execution)
   return {queue, id, execution, 'waiting'}

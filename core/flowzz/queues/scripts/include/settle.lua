@@ -29,7 +29,9 @@ local function settle(now, stamp, worker, touched, s)
     return 0
   end
   local key = K.job .. s.id
-  if redis.call('EXISTS', key) == 0 then
+  local job = redis.call('HMGET', key, 'data', 'flowzz_lane')
+  release(s.queue, job[2], s.id .. ':' .. s.execution)
+  if not job[1] then
     return 2
   end
   local final = FINAL[s.kind]
@@ -46,7 +48,7 @@ local function settle(now, stamp, worker, touched, s)
     end
   elseif s.kind == 'released' then
     redis.call('HSET', key, 'status', 'queued', 'flowzz_note', s.note)
-    push(s.queue, s.id, true)
+    push(s.queue, s.id, home_lane(s.id, job[2]), true)
     wake(s.queue)
   elseif s.kind == 'parked' then
     redis.call('HSET', key, 'status', 'deferred', 'flowzz_note', s.note)
@@ -56,6 +58,10 @@ local function settle(now, stamp, worker, touched, s)
       'flowzz_note', s.note)
     redis.call('ZADD', K.scheduled .. s.queue, string.format('%.3f', (now + tonumber(s.delay)) / 1000), s.id)
     wake(s.queue)
+  end
+  if s.hold ~= '' then
+    redis.call('ZADD', K.holds, 'GT', string.format('%.3f', now + tonumber(s.delay)), s.hold)
+    redis.call('ZREMRANGEBYSCORE', K.holds, '-inf', now)
   end
   record(now, worker, s)
   note(s.kind, s.queue, s.id, s.attempt)
