@@ -23,6 +23,7 @@ from flowzz.plugins.contributions import Schedule
 from flowzz.plugins.host import PluginHost
 from flowzz.queues.engine import Queues
 from flowzz.queues.fields import Envelope, dump_call
+from flowzz.queues.lanes import Lane, key_of
 from flowzz.queues.records import QueueStats
 from flowzz.queues.transitions import NewJob
 from flowzz.settings import Settings
@@ -96,7 +97,8 @@ class Flowzz:
     ) -> NewJob:
         """A validated job, not stored yet. Raises UnknownJob, InvalidPayload or PayloadTooLarge."""
         definition = self.plugins.job(job)
-        document = _document(definition, payload)
+        parsed = _parsed(definition, payload)
+        document = parsed.model_dump(mode="json", by_alias=True)
         new = NewJob(
             id=options.job_id or str(uuid.uuid4()),
             queue=definition.queue,
@@ -111,6 +113,12 @@ class Flowzz:
             ),
             timeout_s=max(1, round(definition.timeout.total_seconds())),
             due=_due(options.delay, options.run_at),
+            lane=Lane(
+                priority=options.priority or definition.priority,
+                company=_company(document) or "",
+                job=job,
+                limits=tuple(key_of(limit, parsed) for limit in definition.limits),
+            ),
         )
         try:
             size = len(dump_call(job, document).encode())
@@ -156,10 +164,10 @@ class Flowzz:
         return report(now(), redis_connected=True, queues=[_health_of(queue, grace) for queue in stats])
 
 
-def _document(definition: JobDefinition[Any, Any], payload: Mapping[str, Any] | BaseModel) -> Any:
+def _parsed(definition: JobDefinition[Any, Any], payload: Mapping[str, Any] | BaseModel) -> BaseModel:
     data = payload.model_dump(mode="json", by_alias=True) if isinstance(payload, BaseModel) else payload
-    parsed = parse_payload(definition.name, definition.payload_model, data)
-    return parsed.model_dump(mode="json", by_alias=True)
+    parsed: BaseModel = parse_payload(definition.name, definition.payload_model, data)
+    return parsed
 
 
 def _company(document: Any) -> str | None:

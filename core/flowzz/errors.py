@@ -151,10 +151,14 @@ class RetryLater(JobSignal):
 
 
 class Throttled(JobSignal):
-    """The upstream asked us to wait ``after``; the job runs again then and no attempt is used up."""
+    """The upstream asked us to wait ``after``; the job runs again then and no attempt is used up.
 
-    def __init__(self, after: timedelta, message: str | None = None) -> None:
+    ``hold`` names one of the job's limits: until then nothing else under it starts either (the same ad account, say).
+    """
+
+    def __init__(self, after: timedelta, message: str | None = None, *, hold: str | None = None) -> None:
         self.after = after
+        self.hold = hold
         super().__init__(message or f"throttled by the upstream for {after.total_seconds():g} s")
 
 

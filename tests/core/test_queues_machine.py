@@ -253,7 +253,12 @@ class Machine(RuleBasedStateMachine):
 def test_random_sequences_keep_every_job_in_exactly_one_place(redis_url: str) -> None:
     queues, raw = Queues.open(redis_url), redis.Redis.from_url(redis_url)
     machine = type("BoundMachine", (Machine,), {"queues": queues, "raw": raw})
-    quiet = settings(max_examples=int(os.environ.get("MACHINE_EXAMPLES", "60")), stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
+    quiet = settings(
+        max_examples=int(os.environ.get("MACHINE_EXAMPLES", "60")),
+        stateful_step_count=40,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
     try:
         run_state_machine_as_test(machine, settings=quiet)
     finally:

@@ -9,13 +9,13 @@ import pytest
 import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
-from support.engine import completed, ended, failure_text, new_job, step
 
 from flowzz.jobs.state import JobState
 from flowzz.queues import keys
 from flowzz.queues.engine import Queues
 from flowzz.queues.fields import ENTRY
 from flowzz.queues.lanes import Lane, LimitKey
+from support.engine import completed, ended, failure_text, new_job, step
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_no_more_run_at_a_time_than_the_concurrency_of_their_key(queues: Queues,
     assert step(queues).claims == []
     (third,) = step(queues, completed(claims["a0"])).claims
     assert third.job_id == "a2"
-    expire = {member: 1 for member in raw.zrange(keys.WIP("sync"), 0, -1)}
+    expire = dict.fromkeys(raw.zrange(keys.WIP("sync"), 0, -1), 1)
     raw.zadd(keys.WIP("sync"), expire)
     queues.transitions.rescue(limit=100, keep_failed=9, failure_text=failure_text(), max_stalled=1)
     assert sorted(claim.job_id for claim in step(queues).claims) == ["a1", "a2", "other"]

@@ -64,9 +64,7 @@ def completed(claim: Claim, result: Any = None) -> Settlement:
     return ended(claim, "completed", body=pack_result(json.dumps(result)))
 
 
-def ended(
-    claim: Claim, kind: str, *, body: str = "", delay_ms: int = 0, note: str = "", hold: str = ""
-) -> Settlement:
+def ended(claim: Claim, kind: str, *, body: str = "", delay_ms: int = 0, note: str = "", hold: str = "") -> Settlement:
     counts = kind in ("completed", "failed", "retrying")
     return Settlement(
         queue=claim.queue,

@@ -14,6 +14,7 @@ from pathlib import Path
 from flowzz.errors import NeedsCredentials, Permanent, RetryLater, Throttled
 from flowzz.jobs.context import JobContext
 from flowzz.jobs.definition import job
+from flowzz.jobs.limits import Concurrency, RateLimit
 from flowzz.jobs.payload import Payload, Result
 from flowzz.jobs.retry import Exponential
 from flowzz.plugins.contributions import Plugin, Schedule
@@ -99,10 +100,29 @@ def pages(ctx: JobContext, data: Work) -> Done:
     return Done(pages=data.pages - start + 1, attempt=ctx.attempt)
 
 
+@job(
+    "probe.limited",
+    queue="probe",
+    retry=QUICK,
+    priority=7,
+    limits=[
+        RateLimit("probe.phone", 2, per=timedelta(milliseconds=300), by="folder"),
+        Concurrency("probe.company", 1, by="empresa_id"),
+    ],
+)
+def limited(ctx: JobContext, data: Work) -> Done:
+    """Under two limits; holds the first one once when told."""
+    _note(data, f"limited {data.empresa_id}")
+    if data.raises == "hold" and ctx.checkpoint is None:
+        ctx.save_checkpoint({"held": True})
+        raise Throttled(timedelta(milliseconds=200), "429", hold="probe.phone")
+    return Done(pages=0, attempt=ctx.attempt)
+
+
 class Hooks:
     @hookimpl
     def flowzz_jobs(self) -> list[object]:
-        return [work, block, pages]
+        return [work, block, pages, limited]
 
     @hookimpl
     def flowzz_schedules(self) -> list[Schedule]:

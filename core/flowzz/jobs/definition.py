@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
@@ -15,6 +15,8 @@ from pydantic_core import to_jsonable_python
 
 from flowzz.errors import ConfigurationError
 from flowzz.jobs.context import JobContext
+from flowzz.jobs.limits import Limit, check_limits
+from flowzz.jobs.options import DEFAULT_PRIORITY, check_priority
 from flowzz.jobs.payload import Payload, Result
 from flowzz.jobs.retry import DEFAULT_RETRY, RetryPolicy
 
@@ -33,6 +35,8 @@ class JobDefinition(Generic[P, R]):
     - ``name``: ``plugin.job``, unique in an installation.
     - ``timeout``: the longest one execution may take; in a thread it is cooperative. Default 15 minutes.
     - ``max_stalled``: how often the job may lose its worker before it fails as stalled. Default 1.
+    - ``priority``: 1 (first) to 10 (last). Default 5.
+    - ``limits``: rates and concurrencies it is under; see ``flowzz.jobs.limits``.
     - ``source``: the distribution it came from; stamped at registration.
     """
 
@@ -43,6 +47,8 @@ class JobDefinition(Generic[P, R]):
     retry: RetryPolicy = DEFAULT_RETRY
     timeout: timedelta = timedelta(minutes=15)
     max_stalled: int = 1
+    priority: int = DEFAULT_PRIORITY
+    limits: tuple[Limit, ...] = ()
     description: str = ""
     source: str = field(default="", compare=False)
 
@@ -63,6 +69,8 @@ def job(
     retry: RetryPolicy = DEFAULT_RETRY,
     timeout: timedelta = timedelta(minutes=15),
     max_stalled: int = 1,
+    priority: int = DEFAULT_PRIORITY,
+    limits: Sequence[Limit] = (),
 ) -> Callable[[Callable[[JobContext, P], R]], JobDefinition[P, R]]:
     """Declare a handler ``(ctx: JobContext, data: SomePayload) -> SomeResult`` as a job.
 
@@ -72,14 +80,19 @@ def job(
 
     def declare(handler: Callable[[JobContext, P], R]) -> JobDefinition[P, R]:
         _check_names(name, queue)
+        model = _payload_model(name, handler)
+        if problem := check_limits(tuple(limits), model) or check_priority(priority):
+            raise ConfigurationError(f"job {name}: {problem}")
         return JobDefinition(
             name=name,
             handler=handler,
-            payload_model=_payload_model(name, handler),
+            payload_model=model,
             queue=queue,
             retry=retry,
             timeout=timeout,
             max_stalled=max_stalled,
+            priority=priority,
+            limits=tuple(limits),
             description=(inspect.getdoc(handler) or "").partition("\n")[0],
         )
 

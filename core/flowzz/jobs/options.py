@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from flowzz.errors import InvalidRequest
 
+DEFAULT_PRIORITY = 5
 JOB_ID = re.compile(r"[A-Za-z0-9_.\-]{1,100}\Z")
 
 
@@ -22,6 +23,7 @@ class EnqueueOptions:
     - ``delay``: run no earlier than this long from now (millisecond precision). Default: at once.
     - ``run_at``: run no earlier than this moment (aware). Not together with ``delay``.
     - ``attempts``: runs in all, instead of the job's own number.
+    - ``priority``: 1 (first) to 10 (last), instead of the job's own.
     """
 
     job_id: str | None = None
@@ -29,6 +31,7 @@ class EnqueueOptions:
     delay: timedelta | None = None
     run_at: datetime | None = None
     attempts: int | None = None
+    priority: int | None = None
 
     def __post_init__(self) -> None:
         if self.job_id is not None and not JOB_ID.match(self.job_id):
@@ -41,3 +44,10 @@ class EnqueueOptions:
             raise InvalidRequest("expected runAt to carry a time zone, got a naive time")
         if self.attempts is not None and not 1 <= self.attempts <= 100:
             raise InvalidRequest(f"expected attempts to be 1 to 100, got {self.attempts}")
+        if self.priority is not None and (problem := check_priority(self.priority)):
+            raise InvalidRequest(problem)
+
+
+def check_priority(priority: int) -> str | None:
+    """What is wrong with a priority, or None."""
+    return None if 1 <= priority <= 10 else f"expected priority to be 1 (first) to 10 (last), got {priority}"

@@ -39,10 +39,14 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """The job runs again after ``delay`` and no attempt is used up; ``reason`` says why (a throttle, a snooze)."""
+    """The job runs again after ``delay`` and no attempt is used up; ``reason`` says why (a throttle, a snooze).
+
+    ``hold`` is the key of a limit under which nothing else starts until then.
+    """
 
     delay: timedelta
     reason: str
+    hold: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from flowzz.errors import JobNotFound, NotAllowedInState, QueueUnavailable
 from flowzz.jobs.state import STATE_OF_RQ_STATUS, JobState
 from flowzz.queues import census, keys
 from flowzz.queues.connection import Clients, connect, redis_errors
+from flowzz.queues.explain import Explanation, explain
 from flowzz.queues.lanes import SAFE
 from flowzz.queues.reading import read_attempt, read_job, read_log_line
 from flowzz.queues.records import AttemptRecord, JobPage, JobRecord, LogLine, QueueStats, WorkerInfo
@@ -76,6 +77,10 @@ class Queues:
         """The lines the handler logged, oldest first (the last 1,000)."""
         with redis_errors():
             return [read_log_line(raw) for raw in self._clients.commands.lrange(keys.LOG(job_id), 0, -1)]
+
+    def explain(self, job_id: str) -> Explanation:
+        """Why the job is not running (or that it is). Raises JobNotFound."""
+        return explain(self._clients.commands, self.job(job_id))
 
     def retry(self, job_id: str, reason: str = "") -> None:
         """Let a failed, canceled, delayed or parked job wait again, with all its attempts; its history stays."""

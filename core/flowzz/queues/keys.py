@@ -57,13 +57,19 @@ GROUP = Key("group", "flowzz:group:", "queue|priority|company", "list", "ready l
 BLOCKED = Key("blocked", "flowzz:blocked:", "queue", "zset", "lanes that may not run; score: until, Unix ms, or inf")
 BLOCKS = Key("blocks", "flowzz:blocks:", "queue", "hash", "blocked lane → what blocks it")
 LANED = Key("laned", "flowzz:laned", "", "hash", "queue → ids in its lanes; fewer than the list: plain RQ pushed some")
-LIMITS = Key("limits", "flowzz:limits", "", "hash", "limit key → its rule: 'n/period ms' of a rate, 'n' of a concurrency")
+LIMITS = Key(
+    "limits", "flowzz:limits", "", "hash", "limit key → its rule: 'n/period ms' of a rate, 'n' of a concurrency"
+)
 RATE = Key("rate", "flowzz:rate:", "limit key", "list", "moments (Unix ms) of the last n admissions")
 RUNNING = Key("running", "flowzz:running:", "limit key", "set", "'queue|job id:execution id' that hold a slot")
-AWAITING = Key("awaiting", "flowzz:awaiting:", "limit key", "zset", "'queue|lane' that wait for a slot; score: since, Unix ms")
+AWAITING = Key(
+    "awaiting", "flowzz:awaiting:", "limit key", "zset", "'queue|lane' that wait for a slot; score: since, Unix ms"
+)
 HOLDS = Key("holds", "flowzz:holds", "", "zset", "limit keys that an upstream told to wait; score: until, Unix ms")
 WAKE = Key("wake", "flowzz:wake:", "queue", "zset", "one marker while there is news for an idle worker")
-PAUSED = Key("paused", "flowzz:paused", "", "hash", "'queue:…', 'job:…' or 'company:…' → JSON [reason, until (Unix ms) or null]")
+PAUSED = Key(
+    "paused", "flowzz:paused", "", "hash", "'queue:…', 'job:…' or 'company:…' → JSON [reason, until (Unix ms) or null]"
+)
 STEP = Key(
     "step",
     "flowzz:step:",
@@ -80,7 +86,8 @@ EVENTS = Key("events", "flowzz:events", "", "stream", "transitions, one entry a 
 
 KEYS = (
     JOB, QUEUES, QUEUE, WIP, FINISHED, FAILED, SCHEDULED, CANCELED, RESULTS, WORKERS, WORKERS_OF, WORKER, SUSPENDED,
-    PARKED, LANE, RINGS, RING, GROUP, BLOCKED, BLOCKS, LANED, LIMITS, RATE, RUNNING, AWAITING, HOLDS, WAKE, PAUSED, STEP, LOG, QUARANTINE, SCHEDULE, EVENTS,
+    PARKED, LANE, RINGS, RING, GROUP, BLOCKED, BLOCKS, LANED, LIMITS, RATE, RUNNING, AWAITING, HOLDS, WAKE, PAUSED,
+    STEP, LOG, QUARANTINE, SCHEDULE, EVENTS,
 )  # fmt: skip
 
 

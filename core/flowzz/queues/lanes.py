@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote
 
-DEFAULT_PRIORITY = 5
+from pydantic import BaseModel
+
+from flowzz.jobs.limits import Limit, RateLimit, limit_key
+from flowzz.jobs.options import DEFAULT_PRIORITY
+
 SAFE = ":.@+-"
 """What a company or a limit may contain unescaped; `|`, `,` and `=` separate the parts of a lane."""
 
@@ -49,3 +53,9 @@ class Lane:
     def rules(self) -> str:
         """``key=rule,…`` of the limits."""
         return ",".join(f"{limit.key}={limit.rule}" for limit in self.limits)
+
+
+def key_of(limit: Limit, payload: BaseModel) -> LimitKey:
+    """The limit as it counts for one payload."""
+    period = max(1, round(limit.per.total_seconds() * 1000)) if isinstance(limit, RateLimit) else None
+    return LimitKey(limit_key(limit, payload), limit.count, period)

@@ -38,6 +38,7 @@ from flowzz.jobs.outcome import (
 from flowzz.jobs.payload import parse_payload
 from flowzz.jobs.retry import RetryPolicy
 from flowzz.queues.fields import Envelope, UnreadableJob, load_call
+from flowzz.queues.lanes import key_of
 from flowzz.queues.transitions import Claim
 from flowzz.workers.reporter import Reporter
 
@@ -138,7 +139,7 @@ def judge(execution: Execution, retry: RetryPolicy, error: BaseException) -> Out
     """What the runtime does next about ``error``: the table of DESIGN §3, in one place."""
     match error:
         case Throttled():
-            return Postponed(error.after, str(error))
+            return Postponed(error.after, str(error), _held_key(execution, error.hold))
         case LeaseLost():
             return Released(str(error))
         case JobCanceled():
@@ -156,6 +157,12 @@ def retry_or_fail(execution: Execution, retry: RetryPolicy, error: BaseException
     if decision.delay is None:
         return Failed(describe(error))
     return Retrying(error.after if isinstance(error, RetryLater) else decision.delay, describe(error))
+
+
+def _held_key(execution: Execution, hold: str | None) -> str:
+    """The key of the job's limit of that name, or nothing when it is under none such."""
+    limits = execution.definition.limits if execution.definition else ()
+    return next((key_of(limit, execution.payload).key for limit in limits if limit.name == hold), "")
 
 
 def _pause_connection(execution: Execution, retry: RetryPolicy, error: NeedsCredentials) -> Outcome:

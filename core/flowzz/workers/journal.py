@@ -73,7 +73,7 @@ def _words(outcome: Outcome) -> tuple[str, str, dict[str, Any]]:
             )
         case Failed(error):
             return "error", "job failed", {"error": f"{error.type}: {error.message}", "traceback": error.traceback}
-        case Postponed(delay, reason):
+        case Postponed(delay, reason, _):
             return "info", "job postponed", {"reason": reason, "in_s": delay.total_seconds()}
         case Released(reason):
             return "info", "job released", {"reason": reason}

@@ -52,8 +52,8 @@ def settlement_of(claim: Claim, outcome: Outcome) -> Settlement:
                 body=_trace(error),
                 error=_short(error),
             )
-        case Postponed(delay, reason):
-            return build(kind="postponed", attempts_made=made, delay_ms=_ms(delay), note=reason)
+        case Postponed(delay, reason, hold):
+            return build(kind="postponed", attempts_made=made, delay_ms=_ms(delay), note=reason, hold=hold)
         case Released(reason):
             return build(kind="released", attempts_made=made, note=reason)
         case Parked(reason):

@@ -70,7 +70,7 @@ def resume(queue: str) -> ResponseReturnValue:
 def _act(
     action: str,
     target: str,
-    act: Callable[[], None],
+    act: Callable[[], object],
     done: str,
     then: str,
     detail: dict[str, Any] | None = None,

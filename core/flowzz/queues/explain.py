@@ -1,0 +1,127 @@
+"""Why a job is not running: the one reason that holds it up now, in words that say what to do about it."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from urllib.parse import unquote
+
+from flowzz.clock import from_epoch_ms
+from flowzz.jobs.state import JobState
+from flowzz.queues import keys
+from flowzz.queues.connection import redis_errors
+from flowzz.queues.records import JobRecord
+
+
+class Reason(StrEnum):
+    RUNNING = "running"
+    FINAL = "final"
+    DELAYED = "delayed"
+    PLUGIN_MISSING = "plugin_missing"
+    SUSPENDED = "suspended"
+    QUEUE_PAUSED = "queue_paused"
+    PAUSED = "paused"
+    RATE_LIMITED = "rate_limited"
+    CONCURRENCY_LIMITED = "concurrency_limited"
+    HELD = "held"
+    NO_WORKER = "no_worker"
+    IN_TURN = "in_turn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """``sentence`` is for people. ``until`` is when the reason ends by itself, when that is known.
+
+    ``key`` names the limit, queue, job type or company that holds the job; ``holders`` the executions that have the
+    limit's slots. ``position`` counts from 1 among the jobs of the same priority, company, type and limits.
+    """
+
+    job_id: str
+    state: str
+    reason: Reason
+    sentence: str
+    until: datetime | None = None
+    key: str | None = None
+    holders: tuple[str, ...] = ()
+    position: int | None = None
+
+
+def explain(client: Any, job: JobRecord) -> Explanation:
+    """Reads only. Raises QueueUnavailable."""
+    if job.state is JobState.WAITING:
+        with redis_errors():
+            return _waiting(client, job)
+    return _elsewhere(job)
+
+
+def _elsewhere(job: JobRecord) -> Explanation:
+    reason, sentence = Reason.FINAL, f"it is {job.state.value}; retry it to run it again"
+    if job.state is JobState.ACTIVE:
+        reason, sentence = Reason.RUNNING, f"it is running on worker {job.worker}"
+    elif job.state is JobState.DELAYED:
+        why = f" ({job.note})" if job.note else ""
+        reason, sentence = Reason.DELAYED, f"it is delayed until {job.due_at:%Y-%m-%d %H:%M:%S} UTC{why}"
+    elif job.state is JobState.PARKED:
+        reason = Reason.PLUGIN_MISSING
+        sentence = f"no running worker registers {job.name!r}; install its plugin and restart the workers"
+    return Explanation(
+        job_id=job.id, state=job.state.value, reason=reason, sentence=sentence, until=job.due_at, key=None
+    )
+
+
+def _waiting(client: Any, job: JobRecord) -> Explanation:
+    lane = client.hget(keys.JOB(job.id), "flowzz_lane")
+    lane = lane.decode() if lane else "5|||"
+    pipeline = client.pipeline(transaction=False)
+    pipeline.exists(keys.SUSPENDED()).hget(keys.PAUSED(), f"queue:{job.queue}")
+    pipeline.hget(keys.BLOCKS(job.queue), lane).zscore(keys.BLOCKED(job.queue), lane)
+    pipeline.smembers(keys.WORKERS_OF(job.queue)).lpos(keys.LANE(f"{job.queue}|{lane}"), job.id)
+    suspended, paused, block, until, workers, place = pipeline.execute()
+    position = None if place is None else place + 1
+    facts: dict[str, Any] = {"job_id": job.id, "state": job.state.value, "position": position}
+    if suspended:
+        return Explanation(reason=Reason.SUSPENDED, sentence="all workers are suspended; run `rq resume`", **facts)
+    if paused and _in_force(paused):
+        why = json.loads(paused)[0]
+        sentence = f"queue {job.queue} is paused: {why}"
+        return Explanation(reason=Reason.QUEUE_PAUSED, sentence=sentence, key=job.queue, **facts)
+    if not (workers and client.exists(*workers)):
+        sentence = f"no live worker serves queue {job.queue}; start one with `flowzz worker --queues {job.queue}`"
+        return Explanation(reason=Reason.NO_WORKER, sentence=sentence, key=job.queue, **facts)
+    if block:
+        return _blocked(client, block.decode(), until, facts)
+    sentence = f"it waits for its turn, number {position} in its line" if position else "it waits for its turn"
+    return Explanation(reason=Reason.IN_TURN, sentence=sentence, **facts)
+
+
+def _in_force(raw: bytes) -> bool:
+    until = json.loads(raw)[1]
+    return until is None or until > time.time() * 1000
+
+
+def _blocked(client: Any, block: str, until: float, facts: dict[str, Any]) -> Explanation:
+    kind, _, raw_key = block.partition(" ")
+    key = unquote(raw_key)
+    end = None if until == float("inf") else from_epoch_ms(until)
+    when = f" until {end:%H:%M:%S} UTC" if end else ""
+    shown = key.partition(":")[2]
+    match kind:
+        case "rate":
+            sentence = f"limit {shown} admits no more{when}"
+            return Explanation(reason=Reason.RATE_LIMITED, sentence=sentence, key=shown, until=end, **facts)
+        case "held":
+            sentence = f"the upstream asked to wait: limit {shown} is held{when}"
+            return Explanation(reason=Reason.HELD, sentence=sentence, key=shown, until=end, **facts)
+        case "concurrency":
+            members = sorted(m.decode() for m in client.smembers(keys.RUNNING(raw_key)))
+            holders = tuple(member.partition("|")[2].partition(":")[0] for member in members)
+            sentence = f"limit {shown} is used up by {', '.join(holders) or 'a job that just ended'}"
+            return Explanation(
+                reason=Reason.CONCURRENCY_LIMITED, sentence=sentence, key=shown, holders=holders, **facts
+            )
+    reason = json.loads(client.hget(keys.PAUSED(), raw_key) or b'["", null]')[0]
+    return Explanation(reason=Reason.PAUSED, sentence=f"{key} is paused{when}: {reason}", key=key, until=end, **facts)
