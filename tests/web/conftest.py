@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,8 +18,8 @@ from flowzz.settings import Settings
 from flowzz.store import Role, Store
 from flowzz_web import create_app
 from support import gallery
+from support.visiting import PASSWORD, sign_in
 
-PASSWORD = "correct horse battery"
 EMAILS = {role: f"{role.value}@flowzz.example" for role in Role}
 
 SignIn = Callable[[Role | None], FlaskClient]
@@ -55,41 +54,26 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
-@dataclass(frozen=True)
-class Visit:
-    """A browser without a screen: fetches a page's CSRF token before it posts a form."""
-
-    client: FlaskClient
-
-    def token(self, page: str = "/login") -> str:
-        html = self.client.get(page, headers={"Accept": "text/html"}).get_data(as_text=True)
-        return html.partition('name="csrf_token" value="')[2].partition('"')[0]
-
-    def sign_in(self, role: Role, password: str = PASSWORD, **form: str) -> object:
-        data = {"email": EMAILS[role], "password": password, "csrf_token": self.token(), **form}
-        return self.client.post("/login", data=data, headers={"Accept": "text/html"})
-
-
 @pytest.fixture
 def as_role(app: Flask) -> SignIn:
     """A client whose session belongs to a user of that role; None for a stranger."""
 
-    def sign_in(role: Role | None) -> FlaskClient:
+    def visit(role: Role | None) -> FlaskClient:
         client = app.test_client()
         if role is not None:
-            Visit(client).sign_in(role)
+            sign_in(client, EMAILS[role])
         return client
 
-    return sign_in
+    return visit
 
 
 @pytest.fixture
-def bearer(client: FlaskClient) -> Callable[[Role], Headers]:
-    """The header of a freshly issued token."""
+def bearer(app: Flask, flowzz: Flowzz) -> Callable[..., Headers]:
+    """The header of a token as signing in issues it, without the password's slow check."""
 
     def issue(role: Role = Role.ADMIN) -> Headers:
-        answer = client.post("/api/v1/auth/login", json={"email": EMAILS[role], "password": PASSWORD})
-        assert answer.status_code == 200, answer.text
-        return {"Authorization": f"Bearer {answer.json['token']}"}
+        user = flowzz.store.user_by_email(EMAILS[role])
+        assert user is not None
+        return {"Authorization": f"Bearer {app.extensions['flowzz'].tokens.issue(user)}"}
 
     return issue

@@ -19,8 +19,8 @@ from flowzz.settings import Settings
 from flowzz.store import Role
 from flowzz_web import create_app
 from support import gallery
+from support.visiting import HTML, csrf_token, sign_in
 
-HTML = {"Accept": "text/html"}
 SALES = {"empresaId": "loja-1"}
 
 
@@ -34,9 +34,8 @@ def act(admin: FlaskClient) -> Callable[..., Any]:
     """Press a button; gives the page that the browser lands on."""
 
     def post(path: str, page: str = "/admin/queues", **form: str) -> Any:
-        html = admin.get(page, headers=HTML).text
-        token = html.partition('name="csrf_token" value="')[2].partition('"')[0]
-        answer = admin.post(f"/admin{path}", data={"csrf_token": token, **form}, headers=HTML)
+        data = {"csrf_token": csrf_token(admin, page), **form}
+        answer = admin.post(f"/admin{path}", data=data, headers=HTML)
         assert answer.status_code == 303, answer.text
         return admin.get(answer.headers["Location"], headers=HTML)
 
@@ -173,16 +172,11 @@ def test_the_live_part_comes_alone_when_the_page_asks(admin: FlaskClient) -> Non
     assert "sync-coinzz" in part
 
 
-def test_plugins_show_what_they_bring_and_what_is_wrong(
-    settings: Settings, flowzz: Flowzz, prepared_home: object
-) -> None:
+def test_plugins_show_what_they_bring_and_what_is_wrong(settings: Settings, flowzz: Flowzz) -> None:
     broken = Plugin(name="broken", title="Broken one", api=">=9", hooks=object())
     host = PluginHost.of([*gallery.plugins(), broken])
     client = create_app(Flowzz(settings, host, flowzz.store, flowzz.queues)).test_client()
-    page = client.get("/login", headers=HTML).text
-    token = page.partition('name="csrf_token" value="')[2].partition('"')[0]
-    login = {"email": "admin@flowzz.example", "password": "correct horse battery", "csrf_token": token}
-    client.post("/login", data=login)
+    sign_in(client)
     shown = client.get("/admin/plugins", headers=HTML).text
     assert "coinzz.sync_sales" in shown
     assert "incompatible" in shown
@@ -191,9 +185,6 @@ def test_plugins_show_what_they_bring_and_what_is_wrong(
 
 def test_without_plugins_it_says_how_to_get_one(settings: Settings, flowzz: Flowzz) -> None:
     client = create_app(Flowzz(settings, PluginHost.of([]), flowzz.store, flowzz.queues)).test_client()
-    page = client.get("/login", headers=HTML).text
-    token = page.partition('name="csrf_token" value="')[2].partition('"')[0]
-    login = {"email": "admin@flowzz.example", "password": "correct horse battery", "csrf_token": token}
-    client.post("/login", data=login)
+    sign_in(client)
     for path in ("/admin/plugins", "/admin/queues"):
         assert "pip install flowzz-coinzz" in client.get(path, headers=HTML).text

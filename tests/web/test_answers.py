@@ -15,8 +15,8 @@ from flowzz.plugins.host import PluginHost
 from flowzz.store import Role
 from flowzz_web import create_sandbox
 from flowzz_web.request_log import redact_path
+from support.visiting import HTML, csrf_token
 
-HTML = {"Accept": "text/html"}
 PATHS = ("/login", "/admin/queues", "/api/v1/queues", "/health/queues", "/livez", "/static/app.css", "/nowhere")
 
 
@@ -85,8 +85,7 @@ def test_an_unknown_page_says_so_to_people_and_to_programs(client: FlaskClient) 
 
 def test_a_form_from_another_site_is_refused(as_role: Callable[[Role], FlaskClient]) -> None:
     browser = as_role(Role.ADMIN)
-    page = browser.get("/admin/queues", headers=HTML).text
-    form = {"csrf_token": page.partition('name="csrf_token" value="')[2].partition('"')[0]}
+    form = {"csrf_token": csrf_token(browser, "/admin/queues")}
     for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 303)):
         answer = browser.post("/admin/queues/whatsapp/pause", data=form, headers={"Sec-Fetch-Site": site, **HTML})
         assert answer.status_code == status

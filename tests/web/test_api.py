@@ -17,8 +17,8 @@ from flowzz.clock import now
 from flowzz.jobs.state import JobState
 from flowzz.store import Role
 from support import gallery
+from support.visiting import PASSWORD
 
-PASSWORD = "correct horse battery"
 SALES = {"job": "coinzz.sync_sales", "payload": {"empresaId": "loja-1"}}
 Bearer = Callable[..., dict[str, str]]
 Call = Callable[..., Any]

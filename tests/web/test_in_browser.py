@@ -27,9 +27,9 @@ from flowzz.plugins.host import PluginHost
 from flowzz.settings import Settings
 from support import gallery
 from support.chromium import chromium
+from support.visiting import PASSWORD
 from support.waiting import eventually
 
-PASSWORD = "correct horse battery"
 ATTACKS = (
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(2)>",

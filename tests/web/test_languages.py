@@ -14,10 +14,10 @@ from flask.testing import FlaskClient
 
 import flowzz_web
 from flowzz.store import Role
+from support.visiting import HTML
 
 FOLDER = Path(flowzz_web.__file__).parent
 PO = FOLDER / "translations/pt_BR/LC_MESSAGES/messages.po"
-HTML = {"Accept": "text/html"}
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2")]
 KEYWORDS = {"_": None, "translate": None, "gettext": None, "ngettext": (1, 2)}
 

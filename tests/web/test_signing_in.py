@@ -16,19 +16,7 @@ from flowzz.plugins.host import PluginHost
 from flowzz.settings import Settings
 from flowzz.store import Role
 from flowzz_web import create_app
-
-PASSWORD = "correct horse battery"
-HTML = {"Accept": "text/html"}
-
-
-def token_of(client: FlaskClient) -> str:
-    page = client.get("/login", headers=HTML).text
-    return page.partition('name="csrf_token" value="')[2].partition('"')[0]
-
-
-def sign_in(client: FlaskClient, email: str = "admin@flowzz.example", password: str = PASSWORD, **form: str):  # type: ignore[no-untyped-def]
-    data = {"email": email, "password": password, "csrf_token": token_of(client), **form}
-    return client.post("/login", data=data, headers=HTML)
+from support.visiting import HTML, PASSWORD, csrf_token, sign_in
 
 
 def test_the_right_password_leads_to_the_queues(client: FlaskClient, flowzz: Flowzz) -> None:
@@ -146,8 +134,7 @@ def test_a_page_that_refreshes_itself_is_no_activity(as_role: Callable[[Role], F
 
 def test_signing_out_ends_it(as_role: Callable[[Role], FlaskClient]) -> None:
     client = as_role(Role.ADMIN)
-    page = client.get("/admin/queues", headers=HTML).text
-    token = page.partition('name="csrf_token" value="')[2].partition('"')[0]
+    token = csrf_token(client, "/admin/queues")
     assert client.post("/logout", data={"csrf_token": token}).headers["Location"] == "/login"
     assert client.get("/admin/queues").status_code == 401
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 
 import pytest
 import structlog
@@ -77,6 +78,13 @@ def test_too_large_is_413_and_not_handed_on(client: FlaskClient, token: str) -> 
     answer = client.post(f"/webhooks/mail/{token}", data=b"x" * 1001)
     assert (answer.status_code, answer.mimetype) == (413, "application/problem+json")
     assert len(taken) == 1
+
+
+def test_a_chunked_body_has_the_same_bound(client: FlaskClient, token: str) -> None:
+    for size, status in ((1000, 202), (1001, 413), (100_000, 413)):
+        chunked = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+        answer = client.post(f"/webhooks/mail/{token}", input_stream=BytesIO(b"x" * size), environ_overrides=chunked)
+        assert answer.status_code == status, size
 
 
 def test_without_redis_the_upstream_is_asked_to_come_again(client: FlaskClient, token: str) -> None:

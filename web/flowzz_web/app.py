@@ -18,8 +18,7 @@ from flowzz_web.views import admin, admin_actions, api_auth, api_jobs, api_queue
 WITHOUT_COOKIES = (api_auth, api_jobs, api_queues, webhooks)
 WITH_COOKIES = (admin, admin_actions, auth, health)
 
-FORM_ROOM = 64 * 1024
-"""Bytes a request may carry beyond the largest payload: names, options, JSON's own signs."""
+LARGEST_FORM = 64 * 1024
 
 
 def create_app(flowzz: Flowzz) -> Flask:
@@ -33,8 +32,8 @@ def create_app(flowzz: Flowzz) -> Flask:
     app = Flask("flowzz_web")
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config.update(
-        MAX_CONTENT_LENGTH=flowzz.settings.max_payload_bytes + FORM_ROOM,
-        MAX_FORM_MEMORY_SIZE=FORM_ROOM,
+        MAX_CONTENT_LENGTH=LARGEST_FORM,
+        MAX_FORM_MEMORY_SIZE=LARGEST_FORM,
         MAX_FORM_PARTS=50,
         WTF_CSRF_TIME_LIMIT=None,
     )

@@ -7,19 +7,40 @@ from typing import Any, TypeVar
 
 from flask import request
 from pydantic import BaseModel, ValidationError
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from flowzz.jobs.payload import problems_of
+from flowzz_web.current import the_flowzz
 from flowzz_web.problems import Problem
 
+BODY_ROOM = 64 * 1024
+"""Bytes a body may have beyond the largest payload: names, options, JSON's own signs."""
+
 ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def raw_body(limit: int) -> bytes:
+    """The body as it came; 413 when it has more than ``limit`` bytes.
+
+    Werkzeug cuts a chunked body off at its own limit without a word, so that limit is one byte further.
+    """
+    request.max_content_length = limit + 1
+    body = request.get_data()
+    if len(body) > limit:
+        raise RequestEntityTooLarge
+    return body
 
 
 def read_body(model: type[ModelT]) -> ModelT:
     """The request's JSON as ``model``: 415 for another content type, 400 for broken JSON, 422 naming the fields."""
     if not request.is_json:
         raise UnsupportedMediaType("expected the content type application/json")
-    return _valid(model, _parse(request.get_data()))
+    return _valid(model, _parse(raw_body(the_flowzz().settings.max_payload_bytes + BODY_ROOM)))
+
+
+def has_body() -> bool:
+    """True when the client says that it sends one."""
+    return bool(request.content_length) or "Transfer-Encoding" in request.headers
 
 
 def read_query(model: type[ModelT]) -> ModelT:

@@ -33,7 +33,7 @@ class LoginThrottle:
             self._wait(limit, *keys)
             for limits, keys in (
                 (PER_ADDRESS, (address or "",)),
-                (PER_ACCOUNT_AND_ADDRESS, (address or "", account.casefold())),
+                (PER_ACCOUNT_AND_ADDRESS, (address or "", _key(account))),
             )
             for limit in limits
         ]
@@ -42,10 +42,15 @@ class LoginThrottle:
     def succeeded(self, address: str | None, account: str) -> None:
         """Forget the attempts of that account from that address."""
         for limit in PER_ACCOUNT_AND_ADDRESS:
-            self._strategy.clear(limit, address or "", account.casefold())
+            self._strategy.clear(limit, address or "", _key(account))
 
     def _wait(self, limit: RateLimitItem, *keys: str) -> int | None:
         if self._strategy.hit(limit, *keys):
             return None
         stats = self._strategy.get_window_stats(limit, *keys)
         return max(1, math.ceil(stats.reset_time - time.time()))
+
+
+def _key(account: str) -> str:
+    # Cut, so that long nonsense names cannot fill the memory.
+    return account.casefold()[:254]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from flask import Blueprint, jsonify, request
+from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 from pydantic import Field
 
 from flowzz.jobs.payload import WireModel
-from flowzz_web.bodies import read_body
+from flowzz_web.bodies import has_body, read_body
 from flowzz_web.current import the_flowzz, visitor
 from flowzz_web.overview import known_queue
 from flowzz_web.wire import as_wire
@@ -30,7 +30,7 @@ def list_queues() -> ResponseReturnValue:
 @blueprint.post("/queues/<path:queue>/pause")
 def pause(queue: str) -> ResponseReturnValue:
     """Hand out no more of its jobs; active ones finish. The body may carry ``{"reason": "…"}``."""
-    reason = read_body(PauseBody).reason if request.get_data() else ""
+    reason = read_body(PauseBody).reason if has_body() else ""
     known_queue(the_flowzz(), queue)
     the_flowzz().queues.pause(queue, reason)
     return _changed("queue.pause", queue, {"reason": reason})

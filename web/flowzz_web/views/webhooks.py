@@ -6,6 +6,7 @@ from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from flowzz.plugins.contributions import WebhookRequest
+from flowzz_web.bodies import raw_body
 from flowzz_web.current import the_flowzz
 from flowzz_web.problems import Problem
 
@@ -20,9 +21,8 @@ def receive(plugin: str, token: str) -> ResponseReturnValue:
     webhook = flowzz.plugins.webhooks.get(plugin)
     if connection is None or webhook is None:
         raise Problem(404, "unknown-webhook", "no connection takes webhooks at this address")
-    request.max_content_length = webhook.max_bytes
     incoming = WebhookRequest(
-        body=request.get_data(cache=False),
+        body=raw_body(webhook.max_bytes),
         headers={name.lower(): value for name, value in request.headers.items()},
         query=request.args.to_dict(),
         remote_addr=request.remote_addr,

@@ -1,0 +1,75 @@
+"""A worker process is killed in the middle of a sync; the next one ends it, and every order is there once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from flowzz.app import Flowzz
+from flowzz.jobs.state import JobState
+from flowzz.settings import Settings
+from flowzz_coinzz.models import MIGRATIONS
+
+PAGES = 50
+KILLED_AFTER = 20
+
+
+@contextmanager
+def worker(settings: Settings, redis_url: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker in a process of its own that notices a dead one within two seconds."""
+    environment = {
+        **os.environ,
+        "FLOWZZ_HOME": str(settings.home),
+        "REDIS_URL": redis_url,
+        "FLOWZZ_LEASE": "2",
+        "FLOWZZ_HEARTBEAT": "0.5",
+        "FLOWZZ_SWEEP": "0.5",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flowzz.cli", "worker"], env=environment, stdout=subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=40)
+
+
+def test_a_killed_worker_loses_nothing(
+    settings: Settings, redis_url: str, upstream: Any, connected: Callable[..., Any]
+) -> None:
+    with Flowzz.open(settings) as flowzz:
+        flowzz.store.migrate([MIGRATIONS])
+        company = connected(flowzz.store, upstream.url)
+        numbers = upstream.seed(PAGES * 10)
+        upstream.faults(slow={"delay": 0.05})
+        job_id = flowzz.enqueue("coinzz.sync_sales", {"empresaId": company.id})
+
+        with worker(settings, redis_url) as first:
+            pause = threading.Event()
+            while len(upstream.stats()["byPage"]) < KILLED_AFTER:
+                assert first.poll() is None
+                pause.wait(0.05)
+            first.send_signal(signal.SIGKILL)
+            first.wait(timeout=10)
+        assert 0 < len(company.orders()) < len(numbers)
+
+        with worker(settings, redis_url):
+            record = flowzz.queues.wait(job_id, timedelta(seconds=60))
+
+        assert (record.state, record.result) == (JobState.COMPLETED, {"synced": len(numbers), "errors": 0})
+        assert record.stalled_count == 1
+        assert sorted(company.orders()) == sorted(numbers)
+        assert set(Counter(event["order_number"] for event in company.events()).values()) == {1}
+        asked = upstream.stats()["byPage"]
+        assert sorted(asked, key=int) == [str(page) for page in range(1, PAGES + 1)]
+        again = [page for page, times in asked.items() if times > 1]
+        assert len(again) <= 1, "only the page it was killed at is asked for again"

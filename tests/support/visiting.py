@@ -1,0 +1,22 @@
+"""A browser without a screen: what people do with the pages, through Flask's test client."""
+
+from __future__ import annotations
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+PASSWORD = "correct horse battery"
+HTML = {"Accept": "text/html"}
+
+
+def csrf_token(client: FlaskClient, page: str = "/login") -> str:
+    """The token in the first form of a page."""
+    return client.get(page, headers=HTML).text.partition('name="csrf_token" value="')[2].partition('"')[0]
+
+
+def sign_in(
+    client: FlaskClient, email: str = "admin@flowzz.example", password: str = PASSWORD, **form: str
+) -> TestResponse:
+    """Fill in the sign-in page and send it."""
+    data = {"email": email, "password": password, "csrf_token": csrf_token(client), **form}
+    return client.post("/login", data=data, headers=HTML)
