@@ -139,6 +139,16 @@ def test_no_more_run_at_a_time_than_the_concurrency_of_their_key(queues: Queues,
     assert sorted(claim.job_id for claim in step(queues).claims) == ["a1", "a2", "other"]
 
 
+def test_slots_of_jobs_that_rq_ended_behind_our_back_come_back(queues: Queues, raw: redis.Redis) -> None:
+    lane = Lane(company="a", limits=(LimitKey("account:7", 1),))
+    put(queues, "a0", "a1", lane=lane)
+    assert [claim.job_id for claim in step(queues).claims] == ["a0"]
+    assert step(queues).claims == []
+    raw.delete(keys.WIP("sync"))
+    queues.transitions.rescue(limit=100, keep_failed=9, failure_text=failure_text(), max_stalled=1)
+    assert [claim.job_id for claim in step(queues).claims] == ["a1"]
+
+
 def test_what_the_upstream_throttled_holds_its_key_and_nobody_else(queues: Queues, raw: redis.Redis) -> None:
     account = LimitKey("account:7", 1000, 60_000)
     put(queues, "a0", "a1", lane=Lane(company="a", limits=(account,)))

@@ -65,6 +65,7 @@ RUNNING = Key("running", "flowzz:running:", "limit key", "set", "'queue|job id:e
 AWAITING = Key(
     "awaiting", "flowzz:awaiting:", "limit key", "zset", "'queue|lane' that wait for a slot; score: since, Unix ms"
 )
+AWAITED = Key("awaited", "flowzz:awaited", "", "set", "limit keys that somebody waits for")
 HOLDS = Key("holds", "flowzz:holds", "", "zset", "limit keys that an upstream told to wait; score: until, Unix ms")
 WAKE = Key("wake", "flowzz:wake:", "queue", "zset", "one marker while there is news for an idle worker")
 PAUSED = Key(
@@ -86,7 +87,7 @@ EVENTS = Key("events", "flowzz:events", "", "stream", "transitions, one entry a 
 
 KEYS = (
     JOB, QUEUES, QUEUE, WIP, FINISHED, FAILED, SCHEDULED, CANCELED, RESULTS, WORKERS, WORKERS_OF, WORKER, SUSPENDED,
-    PARKED, LANE, RINGS, RING, GROUP, BLOCKED, BLOCKS, LANED, LIMITS, RATE, RUNNING, AWAITING, HOLDS, WAKE, PAUSED,
+    PARKED, LANE, RINGS, RING, GROUP, BLOCKED, BLOCKS, LANED, LIMITS, RATE, RUNNING, AWAITING, AWAITED, HOLDS, WAKE, PAUSED,
     STEP, LOG, QUARANTINE, SCHEDULE, EVENTS,
 )  # fmt: skip
 

@@ -1,4 +1,5 @@
--- Give back the jobs whose lease has ended, in all queues; a job that stalls too often fails.
+-- Give back the jobs whose lease has ended, in all queues; a job that stalls too often fails. Slots of limits that are
+-- free though somebody waits for them are offered again.
 -- KEYS: none.
 -- ARGV: 1 most jobs to move, 2 keep failed, 3 text of the failure (base64 of zlib), 4 max stalled of a job without envelope.
 -- Events: stalled, failed, quarantined.
@@ -22,6 +23,10 @@ for _, queue_key in ipairs(redis.call('SMEMBERS', K.queues)) do
       end
     end
   end
+end
+for _, key in ipairs(redis.call('SMEMBERS', K.awaited)) do
+  local rule = redis.call('HGET', K.limits, key)
+  if not rule or slots_taken(key) < tonumber(rule) then let_try(key) end
 end
 for _, key in ipairs(redis.call('SMEMBERS', K.workers)) do
   if redis.call('EXISTS', key) == 0 then redis.call('SREM', K.workers, key) end

@@ -97,8 +97,9 @@ local function hindrance(now, queue, lane, pauses, company, job, keys)
       n, period = tonumber(n), tonumber(period)
       local oldest = redis.call('LINDEX', K.rate .. key, -n)
       if oldest and tonumber(oldest) + period > now then return tonumber(oldest) + period, 'rate ' .. key end
-    elseif rule and redis.call('SCARD', K.running .. key) >= tonumber(rule) then
+    elseif rule and slots_taken(key) >= tonumber(rule) then
       redis.call('ZADD', K.awaiting .. key, 'NX', now, queue .. '|' .. lane)
+      redis.call('SADD', K.awaited, key)
       return 'inf', 'concurrency ' .. key
     end
   end
@@ -120,8 +121,9 @@ end
 
 local FIELDS = {'data', 'flowzz', 'flowzz_attempts', 'flowzz_stalled', 'flowzz_checkpoint', 'timeout', 'status'}
 
--- start(turn, id): put one id that has left queue and lane under a lease; true when it was a job.
-local function start(turn, id)
+-- start(turn, id, lane): put one id that has left queue and lane under a lease; its member in rq:wip, or nil when it was
+-- no job. The lane is stored anew: plain RQ may have taken and enqueued an id of ours meanwhile, and the slots must return.
+local function start(turn, id, lane)
   local key = K.job .. id
   local read = redis.pcall('HMGET', key, unpack(FIELDS))
   if read.err then
@@ -133,7 +135,7 @@ local function start(turn, id)
   else
     local execution = turn.token .. '-' .. (#turn.claims + 1)
     redis.call('HSET', key, 'status', 'started', 'started_at', turn.stamp, 'worker_name', turn.worker,
-      'flowzz_execution', execution, 'flowzz_note', '')
+      'flowzz_execution', execution, 'flowzz_note', '', 'flowzz_lane', lane)
     turn.leases[#turn.leases + 1] = turn.ends
     turn.leases[#turn.leases + 1] = id .. ':' .. execution
     turn.claims[#turn.claims + 1] = {turn.queue, id, execution, read[1], read[2] or '', read[3] or '0', read[4] or '0',
@@ -154,7 +156,7 @@ local function drain_lane(turn, lane, n)
     for i = #heads, 1, -1 do redis.call('LPUSH', list, heads[i]) end
   end
   for _, id in ipairs(ids) do
-    if same or redis.call('LREM', list, 1, id) > 0 then start(turn, id) end
+    if same or redis.call('LREM', list, 1, id) > 0 then start(turn, id, lane) end
   end
   redis.call('HINCRBY', K.laned, turn.queue, -#ids)
   return #ids
@@ -182,7 +184,7 @@ local function one_turn(turn, priority, n)
       redis.call('HINCRBY', K.laned, queue, -1)
       gave = 1
       if redis.call('LREM', K.queue .. queue, 1, id) > 0 then
-        local member = start(turn, id)
+        local member = start(turn, id, lane)
         if member then admit(turn.now, queue, keys, member) end
       end
     end

@@ -81,20 +81,40 @@ local function home_lane(id, lane)
   return FOREIGN
 end
 
+-- slots_taken(key): how many hold a slot; holders that are not running any more (RQ's own tools ended them) lose it.
+local function slots_taken(key)
+  local taken = 0
+  for _, holder in ipairs(redis.call('SMEMBERS', K.running .. key)) do
+    local queue, member = string.match(holder, '^([^|]*)|(.*)$')
+    if redis.call('ZSCORE', K.wip .. queue, member) then
+      taken = taken + 1
+    else
+      redis.call('SREM', K.running .. key, holder)
+    end
+  end
+  return taken
+end
+
+-- let_try(key): a few of the lanes that wait for a slot of this limit are ready again.
+local function let_try(key)
+  for _, waiter in ipairs(redis.call('ZRANGE', K.awaiting .. key, 0, 3)) do
+    redis.call('ZREM', K.awaiting .. key, waiter)
+    local queue, lane = string.match(waiter, '^([^|]*)|(.*)$')
+    if redis.call('ZREM', K.blocked .. queue, lane) == 1 then
+      redis.call('HDEL', K.blocks .. queue, lane)
+      ready(queue, lane)
+      wake(queue)
+    end
+  end
+  if redis.call('EXISTS', K.awaiting .. key) == 0 then redis.call('SREM', K.awaited, key) end
+end
+
 -- release(queue, lane, execution member): give back the slots that an execution held, and let waiters try.
 local function release(queue, lane, member)
   local keys = lane and select(4, lane_parts(lane)) or ''
   for key in string.gmatch(keys or '', '[^,]+') do
     if string.sub(key, 1, 2) == 'c:' and redis.call('SREM', K.running .. key, queue .. '|' .. member) == 1 then
-      for _, waiter in ipairs(redis.call('ZRANGE', K.awaiting .. key, 0, 3)) do
-        redis.call('ZREM', K.awaiting .. key, waiter)
-        local other, blocked = string.match(waiter, '^([^|]*)|(.*)$')
-        if redis.call('ZREM', K.blocked .. other, blocked) == 1 then
-          redis.call('HDEL', K.blocks .. other, blocked)
-          ready(other, blocked)
-          wake(other)
-        end
-      end
+      let_try(key)
     end
   end
 end
