@@ -105,7 +105,10 @@ local function hindrance(now, queue, lane, pauses, company, job, keys)
   end
 end
 
-local function admit(now, queue, keys, member)
+-- admit(turn, keys, member): count a start under its limits. Its lease is written at once: slots count only with one.
+local function admit(turn, keys, member)
+  local now, queue = turn.now, turn.queue
+  if keys ~= '' then redis.call('ZADD', K.wip .. queue, turn.ends, member) end
   for key in string.gmatch(keys, '[^,]+') do
     local rule = redis.call('HGET', K.limits, key)
     if rule and string.sub(key, 1, 2) == 'r:' then
@@ -185,7 +188,7 @@ local function one_turn(turn, priority, n)
       gave = 1
       if redis.call('LREM', K.queue .. queue, 1, id) > 0 then
         local member = start(turn, id, lane)
-        if member then admit(turn.now, queue, keys, member) end
+        if member then admit(turn, keys, member) end
       end
     end
     if redis.call('EXISTS', K.lane .. queue .. '|' .. lane) == 1 then redis.call('RPUSH', group, lane) end
