@@ -43,14 +43,15 @@ class Server(BaseApplication):  # type: ignore[misc]
     """
 
     def __init__(self, listener: socket.socket, make: Callable[[ExitStack], WSGIApplication]) -> None:
-        self._listener = listener
+        self._url = "http://{}:{}".format(*listener.getsockname()[:2])
+        self._descriptor = listener.detach()  # gunicorn makes a socket of its own of it and closes this one
         self._make = make
         self._resources = ExitStack()
         super().__init__()
 
     def load_config(self) -> None:
         options = {
-            "bind": [f"fd://{self._listener.fileno()}"],
+            "bind": [f"fd://{self._descriptor}"],
             "workers": 1,
             "worker_class": "gthread",
             "threads": THREADS,
@@ -67,8 +68,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> WSGIApplication:
         application = self._make(self._resources)
-        host, port = self._listener.getsockname()[:2]
-        log.info("serving", url=f"http://{host}:{port}", threads=THREADS)
+        log.info("serving", url=self._url, threads=THREADS)
         return application
 
     def _close(self, _arbiter: Any, _worker: Any) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any, Protocol
 
 from flowzz.errors import JobCanceled, LeaseLost
 from flowzz.jobs.connection import Connection
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 
 class StorePort(Protocol):

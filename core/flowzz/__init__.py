@@ -1,0 +1,77 @@
+"""Flowzz: plugin-based background jobs on Redis.
+
+What a plugin needs, in one import::
+
+    from flowzz import JobContext, Payload, Plugin, Result, hookimpl, job
+"""
+
+from __future__ import annotations
+
+from flowzz.errors import (
+    FlowzzError,
+    InvalidRequest,
+    JobSignal,
+    NeedsCredentials,
+    Permanent,
+    QueueUnavailable,
+    RetryLater,
+    Throttled,
+)
+from flowzz.jobs.connection import Connection, ConnectionState
+from flowzz.jobs.context import JobContext, StorePort
+from flowzz.jobs.definition import JobDefinition, job
+from flowzz.jobs.options import EnqueueOptions
+from flowzz.jobs.payload import Payload, Result
+from flowzz.jobs.retry import Exponential, Fixed, Linear, Listed, NoRetry, RetryPolicy
+from flowzz.plugins.contributions import (
+    ConnectionType,
+    DemoSession,
+    EnqueuePort,
+    Migrations,
+    MissedTick,
+    Plugin,
+    Sandbox,
+    Schedule,
+    Webhook,
+    WebhookReply,
+    WebhookRequest,
+)
+from flowzz.plugins.hookspecs import hookimpl
+
+__all__ = [
+    "Connection",
+    "ConnectionState",
+    "ConnectionType",
+    "DemoSession",
+    "EnqueueOptions",
+    "EnqueuePort",
+    "Exponential",
+    "Fixed",
+    "FlowzzError",
+    "InvalidRequest",
+    "JobContext",
+    "JobDefinition",
+    "JobSignal",
+    "Linear",
+    "Listed",
+    "Migrations",
+    "MissedTick",
+    "NeedsCredentials",
+    "NoRetry",
+    "Payload",
+    "Permanent",
+    "Plugin",
+    "QueueUnavailable",
+    "Result",
+    "RetryLater",
+    "RetryPolicy",
+    "Sandbox",
+    "Schedule",
+    "StorePort",
+    "Throttled",
+    "Webhook",
+    "WebhookReply",
+    "WebhookRequest",
+    "hookimpl",
+    "job",
+]
