@@ -1,6 +1,7 @@
 # The whole developer interface. Needs Python 3.11 or newer, and nothing else:
 #   make run     set up and start the demo
 #   make test    every test       make check   formatting, lint, types, imports       make bench   measure
+#   make docs    renew what the documentation generates from the code
 
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -13,7 +14,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-u
 ARGS ?=
 
 .DEFAULT_GOAL := run
-.PHONY: run test check bench machine
+.PHONY: run test check bench docs machine
 .DELETE_ON_ERROR:
 
 run: $(VENV)/installed
@@ -27,6 +28,9 @@ check: $(VENV)/installed-dev
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>&1 | grep -v -e '^$$' -e '^-*$$' -e '^Contracts$$'; exit $${PIPESTATUS[0]}
+
+docs: $(VENV)/installed-dev
+	@PYTHONPATH=tests $(BIN)/python -m support.generated
 
 bench: $(VENV)/installed-dev
 	@$(BIN)/python benchmarks/run.py $(ARGS)

@@ -100,5 +100,9 @@ def lua_preamble() -> str:
 
 def markdown_table() -> str:
     """The key map as the documentation shows it."""
-    rows = [f"| `{key.prefix}{'<' + key.of + '>' if key.of else ''}` | {key.type} | {key.meaning} |" for key in KEYS]
+    rows = [_row(f"`{key.prefix}{'<' + key.of + '>' if key.of else ''}`", key.type, key.meaning) for key in KEYS]
     return "\n".join(["| key | type | meaning |", "|---|---|---|", *rows])
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
