@@ -14,7 +14,15 @@ from typing import Any, Self
 from pydantic import BaseModel
 
 from flowzz.clock import now
-from flowzz.errors import ConfigurationError, DuplicateJob, InvalidPayload, PayloadTooLarge, QueueUnavailable
+from flowzz.errors import (
+    ConfigurationError,
+    DuplicateJob,
+    InvalidPayload,
+    InvalidRequest,
+    PayloadTooLarge,
+    QueueUnavailable,
+    UnknownQueue,
+)
 from flowzz.health import HealthReport, QueueHealth, report
 from flowzz.jobs.definition import JobDefinition
 from flowzz.jobs.options import EnqueueOptions
@@ -24,6 +32,7 @@ from flowzz.plugins.host import PluginHost
 from flowzz.queues.engine import Queues
 from flowzz.queues.fields import Envelope, dump_call
 from flowzz.queues.lanes import Lane, key_of
+from flowzz.queues.pauses import PauseKind
 from flowzz.queues.records import QueueStats
 from flowzz.queues.transitions import NewJob
 from flowzz.settings import Settings
@@ -142,6 +151,27 @@ class Flowzz:
             options = EnqueueOptions(job_id=name, nonce=name, delay=spread)
             jobs.append(self.prepare(schedule.job, payload, options, schedule=schedule.name))
         return self.queues.transitions.fire(schedule.name, tick_ms, jobs)
+
+    def pause(self, kind: PauseKind, name: str, reason: str, *, until: datetime | None = None) -> None:
+        """Hold back a queue, a type of job or a company, until somebody resumes it or ``until`` has passed.
+
+        What runs, finishes. A pause of the same thing is replaced. Raises UnknownQueue, UnknownJob, or InvalidRequest
+        when ``until`` is over already.
+        """
+        if kind is PauseKind.QUEUE:
+            self.known_queue(name)
+        elif kind is PauseKind.JOB:
+            self.plugins.job(name)
+        if until is not None and until <= now():
+            raise InvalidRequest(f"expected until to be in the future, got {until.isoformat()}")
+        self.queues.pause_any(kind, name, reason, until=until)
+
+    def known_queue(self, name: str) -> str:
+        """``name``, if a plugin or Redis knows that queue; raises UnknownQueue with the nearest."""
+        known = {*self.plugins.queues, *self.queues.queue_names()}
+        if name not in known:
+            raise UnknownQueue(name, sorted(known))
+        return name
 
     def stats(self, *, quick: bool = False) -> list[QueueStats]:
         """Counts of every queue: those of the plugins and any other that RQ has registered, by name."""

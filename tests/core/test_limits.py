@@ -22,6 +22,7 @@ from flowzz.jobs.state import JobState
 from flowzz.plugins.host import PluginHost
 from flowzz.queues import keys
 from flowzz.queues.explain import Reason
+from flowzz.queues.pauses import PauseKind
 from flowzz.settings import Settings
 from flowzz.workers import Worker
 from support.engine import step
@@ -121,7 +122,7 @@ def test_explain_names_the_one_thing_that_holds_a_job_up(app: Flowzz, redis_url:
     assert (told.reason, told.key) == (Reason.RATE_LIMITED, f"probe.phone:{folder}")
     assert told.until is not None
     queues.pause("probe", "month end", until=datetime(2099, 1, 1, tzinfo=UTC))
-    assert queues.explain(last).sentence == "queue probe is paused: month end"
+    assert queues.explain(last).sentence == "queue probe is paused until 2099-01-01 00:00:00 UTC: month end"
     queues.resume("probe")
     with redis.Redis.from_url(redis_url) as raw:
         raw.set(keys.SUSPENDED(), 1)
@@ -136,7 +137,7 @@ def test_explain_of_jobs_that_do_not_wait(app: Flowzz) -> None:
     queues.cancel(later)
     assert queues.explain(later).reason is Reason.FINAL
     paused = app.enqueue("probe.work", {"empresaId": "loja-1"})
-    queues.pause_company("loja-1", "disputed invoice")
+    queues.pause_any(PauseKind.COMPANY, "loja-1", "disputed invoice")
     queues.transitions.renew("w1", lease_ms=9, ttl_s=60, fields={"hostname": "h"}, queues=["probe"], executions=[])
     assert step(queues, served=("probe",)).claims == []
     assert queues.explain(paused).sentence == "company:loja-1 is paused: disputed invoice"

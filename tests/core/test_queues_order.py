@@ -15,6 +15,7 @@ from flowzz.queues import keys
 from flowzz.queues.engine import Queues
 from flowzz.queues.fields import ENTRY
 from flowzz.queues.lanes import Lane, LimitKey
+from flowzz.queues.pauses import Pause, PauseKind
 from support.engine import completed, ended, failure_text, new_job, step
 
 
@@ -167,15 +168,13 @@ def test_what_the_upstream_throttled_holds_its_key_and_nobody_else(queues: Queue
 def test_a_paused_company_or_job_type_waits_and_blocks_nobody(queues: Queues, what: str) -> None:
     put(queues, "a0", "a1", lane=Lane(company="loja 1|x", job="probe.work"))
     put(queues, "b0", lane=Lane(company="b", job="probe.other"))
-    pause, resume = {
-        "company": (queues.pause_company, queues.resume_company),
-        "job": (queues.pause_job, queues.resume_job),
-    }[what]
-    target = "loja 1|x" if what == "company" else "probe.work"
-    pause(target, "disputed invoice")
+    kind, target = PauseKind(what), "loja 1|x" if what == "company" else "probe.work"
+    queues.pause_any(kind, target, "disputed invoice")
+    assert queues.pauses() == [Pause(kind=kind, name=target, reason="disputed invoice")]
     assert [claim.job_id for claim in step(queues).claims] == ["b0"]
-    assert resume(target)
-    assert not resume(target)
+    assert queues.resume_any(kind, target)
+    assert not queues.resume_any(kind, target)
+    assert queues.pauses() == []
     assert [claim.job_id for claim in step(queues).claims] == ["a0", "a1"]
 
 

@@ -29,6 +29,7 @@ Examples:
 @click.option("--delay", type=DURATION, help="Run no earlier than in this time: 90s, 5m, 1h30m.")
 @click.option("--id", "job_id", help="Id of the job: letters, digits, _ - . (default: a new one).")
 @click.option("--attempts", type=click.IntRange(1, 100), help="Runs in all (default: the job's own number).")
+@click.option("--priority", type=click.IntRange(1, 10), help="1 runs first, 10 last (default: the job's own).")
 @click.option("--wait", is_flag=True, help="Wait for its end; exit 1 unless it completes.")
 @click.option("--timeout", type=DURATION, default="5m", show_default=True, help="How long --wait waits.")
 @json_option
@@ -41,12 +42,13 @@ def command(
     delay: timedelta | None,
     job_id: str | None,
     attempts: int | None,
+    priority: int | None,
     wait: bool,
     timeout: timedelta,
     as_json: bool,
 ) -> None:
     """Put JOB (plugin.job) into its queue and print its id."""
-    options = EnqueueOptions(job_id=job_id, delay=delay, attempts=attempts)
+    options = EnqueueOptions(job_id=job_id, delay=delay, attempts=attempts, priority=priority)
     with session.app() as app:
         made = app.enqueue(job, _payload(data, data_file), options)
         if not wait:

@@ -9,7 +9,6 @@ import click
 from flowzz.app import Flowzz
 from flowzz.cli.output import ago, cell, console, in_words, json_option, print_json, print_table
 from flowzz.cli.session import Session, pass_session
-from flowzz.errors import UnknownQueue
 from flowzz.jobs.state import JobState
 from flowzz.queues.records import AttemptRecord, JobRecord, LogLine
 
@@ -18,7 +17,7 @@ COLUMNS = ("id", "job", "queue", "state", "attempts", "created", "result or erro
 
 @click.group("jobs")
 def command() -> None:
-    """Look at jobs, retry and remove them."""
+    """Look at jobs; explain, retry, cancel and remove them."""
 
 
 @command.command("list", epilog="Example: flowzz jobs list --queue sync-coinzz --state failed")
@@ -77,13 +76,38 @@ def remove(session: Session, job_ids: tuple[str, ...]) -> None:
             click.echo(f"{job_id} removed")
 
 
+@command.command("explain")
+@click.argument("job_id")
+@json_option
+@pass_session
+def explain(session: Session, job_id: str, as_json: bool) -> None:
+    """Say why a job is not running: paused by whom, limited by what, delayed until when, its place in the line."""
+    with session.app() as app:
+        told = app.queues.explain(job_id)
+    if as_json:
+        print_json(told)
+    else:
+        click.echo(f"{told.job_id} is {told.state}: {told.sentence}")
+
+
+@command.command("cancel")
+@click.argument("job_ids", metavar="JOB_ID...", nargs=-1, required=True)
+@click.option("--reason", default="canceled on the command line", show_default=True, help="Kept with the job.")
+@pass_session
+def cancel(session: Session, job_ids: tuple[str, ...], reason: str) -> None:
+    """Cancel jobs that have not ended: at once, or, while one runs, as soon as its handler looks."""
+    with session.app() as app:
+        for job_id in job_ids:
+            app.queues.cancel(job_id, reason)
+            app.store.record_audit("cli", "job.cancel", job_id, {"reason": reason})
+            running = app.queues.job(job_id).state is JobState.ACTIVE
+            click.echo(f"{job_id} was told to stop" if running else f"{job_id} canceled")
+
+
 def _queues(app: Flowzz, wanted: str | None) -> list[str]:
-    known = sorted({*app.plugins.queues, *app.queues.queue_names()})
     if wanted is None:
-        return known
-    if wanted not in known:
-        raise UnknownQueue(wanted, known)
-    return [wanted]
+        return sorted({*app.plugins.queues, *app.queues.queue_names()})
+    return [app.known_queue(wanted)]
 
 
 def _newest(app: Flowzz, queues: list[str], states: list[JobState], limit: int) -> list[JobRecord]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
 
+from flowzz import clock
 from flowzz.jobs.durations import parse_duration
+from flowzz.queues.pauses import PauseKind
 
 
 class Duration(click.ParamType[timedelta]):
@@ -42,5 +45,46 @@ class JsonObject(click.ParamType[dict[str, Any]]):
         return found
 
 
+class Moment(click.ParamType[datetime]):
+    """A moment to come: ISO 8601 with a time zone, or how long from now (``2h``)."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            return clock.now() + parse_duration(str(value))
+        except ValueError:
+            pass
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"expected 2026-12-01T08:00-03:00 or a time from now such as 2h, got {value!r}", param, ctx)
+        if moment.tzinfo is None:
+            self.fail(f"expected a time zone, as in {value}-03:00, got {value!r}", param, ctx)
+        return moment
+
+
 DURATION = Duration()
+MOMENT = Moment()
 JSON_OBJECT = JsonObject()
+
+
+def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``[QUEUE] --job --company``: what a pause is about."""
+    command = click.option("--company", help="A company, by id.")(command)
+    command = click.option("--job", help="A type of job: plugin.job.")(command)
+    return click.argument("queue", required=False)(command)
+
+
+def one_target(queue: str | None, job: str | None, company: str | None) -> tuple[PauseKind, str] | None:
+    """The one that was given, or None; raises UsageError for more."""
+    given = [
+        (kind, name)
+        for kind, name in ((PauseKind.QUEUE, queue), (PauseKind.JOB, job), (PauseKind.COMPANY, company))
+        if name is not None
+    ]
+    if len(given) > 1:
+        raise click.UsageError("give one of QUEUE, --job and --company")
+    return given[0] if given else None

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import click
 
-from flowzz.app import Flowzz
 from flowzz.cli.output import duration, json_option, print_json, print_table
 from flowzz.cli.session import Session, pass_session
-from flowzz.errors import UnknownQueue
+from flowzz.queues.pauses import PauseKind
 from flowzz.queues.records import QueueStats
 
 COLUMNS = ("queue", "waiting", "active", "delayed", "completed", "failed", "parked", "workers", "oldest", "state")
@@ -42,8 +41,7 @@ def list_queues(session: Session, as_json: bool) -> None:
 def pause(session: Session, queue: str, reason: str) -> None:
     """Claim nothing more from QUEUE until it is resumed; what runs, finishes."""
     with session.app() as app:
-        _known(app, queue)
-        app.queues.pause(queue, reason)
+        app.pause(PauseKind.QUEUE, queue, reason)
         app.store.record_audit("cli", "queue.pause", queue, {"reason": reason})
     click.echo(f"{queue} is paused")
 
@@ -54,16 +52,9 @@ def pause(session: Session, queue: str, reason: str) -> None:
 def resume(session: Session, queue: str) -> None:
     """Let workers claim from QUEUE again."""
     with session.app() as app:
-        _known(app, queue)
-        app.queues.resume(queue)
+        app.queues.resume(app.known_queue(queue))
         app.store.record_audit("cli", "queue.resume", queue)
     click.echo(f"{queue} runs again")
-
-
-def _known(app: Flowzz, queue: str) -> None:
-    known = {*app.plugins.queues, *app.queues.queue_names()}
-    if queue not in known:
-        raise UnknownQueue(queue, known)
 
 
 def _row(queue: QueueStats) -> tuple[object, ...]:

@@ -6,14 +6,14 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote
 
 from flowzz.errors import JobNotFound, NotAllowedInState, QueueUnavailable
 from flowzz.jobs.state import STATE_OF_RQ_STATUS, JobState
 from flowzz.queues import census, keys
 from flowzz.queues.connection import Clients, connect, redis_errors
 from flowzz.queues.explain import Explanation, explain
-from flowzz.queues.lanes import SAFE
+from flowzz.queues.limiting import LimitPage, read_limits
+from flowzz.queues.pauses import Pause, PauseKind, read_pauses, target
 from flowzz.queues.reading import read_attempt, read_job, read_log_line
 from flowzz.queues.records import AttemptRecord, JobPage, JobRecord, LogLine, QueueStats, WorkerInfo
 from flowzz.queues.transitions import Transitions
@@ -128,25 +128,27 @@ class Queues:
 
     def pause(self, queue: str, reason: str, *, until: datetime | None = None) -> None:
         """No worker claims from the queue until it is resumed, or ``until`` has passed; what runs, finishes."""
-        self.transitions.pause(f"queue:{queue}", reason, until)
+        self.pause_any(PauseKind.QUEUE, queue, reason, until=until)
 
     def resume(self, queue: str) -> bool:
         """Claim from the queue again; False when it was not paused."""
-        return self.transitions.resume(f"queue:{queue}")
+        return self.resume_any(PauseKind.QUEUE, queue)
 
-    def pause_job(self, name: str, reason: str, *, until: datetime | None = None) -> None:
-        """Jobs of that name wait, in every queue, without holding anybody else up."""
-        self.transitions.pause(f"job:{name}", reason, until)
+    def pause_any(self, kind: PauseKind, name: str, reason: str, *, until: datetime | None = None) -> None:
+        """Pause a queue, a type of job or a company; the latter two in every queue, holding nobody else up."""
+        self.transitions.pause(target(kind, name), reason, until)
 
-    def resume_job(self, name: str) -> bool:
-        return self.transitions.resume(f"job:{name}")
+    def resume_any(self, kind: PauseKind, name: str) -> bool:
+        """End a pause; False when there was none."""
+        return self.transitions.resume(target(kind, name))
 
-    def pause_company(self, company_id: str, reason: str, *, until: datetime | None = None) -> None:
-        """Jobs of that company wait, in every queue, without holding anybody else up."""
-        self.transitions.pause(f"company:{quote(company_id, safe=SAFE)}", reason, until)
+    def pauses(self) -> list[Pause]:
+        """Everything that is paused now: queues, then types of job, then companies."""
+        return read_pauses(self._clients.commands)
 
-    def resume_company(self, company_id: str) -> bool:
-        return self.transitions.resume(f"company:{quote(company_id, safe=SAFE)}")
+    def limits(self, *, offset: int = 0, limit: int = 50) -> LimitPage:
+        """The limits and how far they are used: those that stop something first. ``limit`` at most 500."""
+        return read_limits(self._clients.commands, max(0, offset), min(max(1, limit), MOST_PER_PAGE))
 
     def annotate(self, job_id: str, fields: Mapping[str, str | None], log: Sequence[str]) -> None:
         """Add to a job's hash and log, without a lease; for jobs that a stock RQ worker runs."""

@@ -37,7 +37,8 @@ class Explanation:
     """``sentence`` is for people. ``until`` is when the reason ends by itself, when that is known.
 
     ``key`` names the limit, queue, job type or company that holds the job; ``holders`` the executions that have the
-    limit's slots. ``position`` counts from 1 among the jobs of the same priority, company, type and limits.
+    limit's slots. ``position`` counts from 1 among the jobs of the same priority, company, type and limits. ``note`` is
+    what was given as the reason of a pause or a delay.
     """
 
     job_id: str
@@ -48,6 +49,7 @@ class Explanation:
     key: str | None = None
     holders: tuple[str, ...] = ()
     position: int | None = None
+    note: str | None = None
 
 
 def explain(client: Any, job: JobRecord) -> Explanation:
@@ -69,7 +71,7 @@ def _elsewhere(job: JobRecord) -> Explanation:
         reason = Reason.PLUGIN_MISSING
         sentence = f"no running worker registers {job.name!r}; install its plugin and restart the workers"
     return Explanation(
-        job_id=job.id, state=job.state.value, reason=reason, sentence=sentence, until=job.due_at, key=None
+        job_id=job.id, state=job.state.value, reason=reason, sentence=sentence, until=job.due_at, note=job.note
     )
 
 
@@ -77,18 +79,19 @@ def _waiting(client: Any, job: JobRecord) -> Explanation:
     lane = client.hget(keys.JOB(job.id), "flowzz_lane")
     lane = lane.decode() if lane else "5|||"
     pipeline = client.pipeline(transaction=False)
-    pipeline.exists(keys.SUSPENDED()).hget(keys.PAUSED(), f"queue:{job.queue}")
+    _, company, name, _ = lane.split("|", 3)
+    pipeline.exists(keys.SUSPENDED())
+    pipeline.hmget(keys.PAUSED(), f"queue:{job.queue}", f"job:{name}", f"company:{company}")
     pipeline.hget(keys.BLOCKS(job.queue), lane).zscore(keys.BLOCKED(job.queue), lane)
     pipeline.smembers(keys.WORKERS_OF(job.queue)).lpos(keys.LANE(f"{job.queue}|{lane}"), job.id)
-    suspended, paused, block, until, workers, place = pipeline.execute()
+    suspended, pauses, block, until, workers, place = pipeline.execute()
     position = None if place is None else place + 1
     facts: dict[str, Any] = {"job_id": job.id, "state": job.state.value, "position": position}
     if suspended:
         return Explanation(reason=Reason.SUSPENDED, sentence="all workers are suspended; run `rq resume`", **facts)
-    if paused and _in_force(paused):
-        why = json.loads(paused)[0]
-        sentence = f"queue {job.queue} is paused: {why}"
-        return Explanation(reason=Reason.QUEUE_PAUSED, sentence=sentence, key=job.queue, **facts)
+    for key, raw in zip((f"queue {job.queue}", f"job:{name}", f"company:{unquote(company)}"), pauses, strict=True):
+        if pause := _in_force(raw):
+            return _paused(key, *pause, facts)
     if not (workers and client.exists(*workers)):
         sentence = f"no live worker serves queue {job.queue}; start one with `flowzz worker --queues {job.queue}`"
         return Explanation(reason=Reason.NO_WORKER, sentence=sentence, key=job.queue, **facts)
@@ -98,9 +101,27 @@ def _waiting(client: Any, job: JobRecord) -> Explanation:
     return Explanation(reason=Reason.IN_TURN, sentence=sentence, **facts)
 
 
-def _in_force(raw: bytes) -> bool:
-    until = json.loads(raw)[1]
-    return until is None or until > time.time() * 1000
+def _in_force(raw: bytes | None) -> tuple[str, datetime | None] | None:
+    """Reason and end of a pause, or None when there is none."""
+    if raw is None:
+        return None
+    reason, until_ms = json.loads(raw)
+    if until_ms is not None and until_ms <= time.time() * 1000:
+        return None
+    return str(reason), from_epoch_ms(until_ms) if until_ms else None
+
+
+def _paused(key: str, note: str, until: datetime | None, facts: dict[str, Any]) -> Explanation:
+    of_queue = key.startswith("queue ")
+    when = f" until {until:%Y-%m-%d %H:%M:%S} UTC" if until else ""
+    return Explanation(
+        reason=Reason.QUEUE_PAUSED if of_queue else Reason.PAUSED,
+        sentence=f"{key} is paused{when}: {note or 'no reason was given'}",
+        key=key.removeprefix("queue "),
+        until=until,
+        note=note,
+        **facts,
+    )
 
 
 def _blocked(client: Any, block: str, until: float, facts: dict[str, Any]) -> Explanation:
@@ -123,5 +144,4 @@ def _blocked(client: Any, block: str, until: float, facts: dict[str, Any]) -> Ex
             return Explanation(
                 reason=Reason.CONCURRENCY_LIMITED, sentence=sentence, key=shown, holders=holders, **facts
             )
-    reason = json.loads(client.hget(keys.PAUSED(), raw_key) or b'["", null]')[0]
-    return Explanation(reason=Reason.PAUSED, sentence=f"{key} is paused{when}: {reason}", key=key, until=end, **facts)
+    return Explanation(reason=Reason.IN_TURN, sentence="it waits for its turn; a pause has just ended", **facts)

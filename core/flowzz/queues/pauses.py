@@ -1,0 +1,59 @@
+"""What is paused: queues, types of job, companies. Kept in one hash; an entry whose end has passed is no pause."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from urllib.parse import quote, unquote
+
+from flowzz.clock import from_epoch_ms
+from flowzz.queues import keys
+from flowzz.queues.connection import redis_errors
+from flowzz.queues.lanes import SAFE
+
+
+class PauseKind(StrEnum):
+    QUEUE = "queue"
+    JOB = "job"
+    COMPANY = "company"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """One pause in force; ``until`` is None when somebody must resume it."""
+
+    kind: PauseKind
+    name: str
+    reason: str
+    until: datetime | None = None
+
+
+def target(kind: PauseKind, name: str) -> str:
+    """The pause's field in Redis. A company may hold any character, so it is quoted as in lanes."""
+    return f"{kind.value}:{quote(name, safe=SAFE) if kind is PauseKind.COMPANY else name}"
+
+
+def read_pauses(client: Any) -> list[Pause]:
+    """All pauses in force: queues, then types of job, then companies, by name."""
+    with redis_errors():
+        found = client.hgetall(keys.PAUSED())
+    pauses = [_pause(field.decode(errors="replace"), raw) for field, raw in found.items()]
+    order = list(PauseKind)
+    return sorted((p for p in pauses if p is not None), key=lambda p: (order.index(p.kind), p.name))
+
+
+def _pause(field: str, raw: bytes) -> Pause | None:
+    kind, _, name = field.partition(":")
+    if kind not in set(PauseKind):
+        return None
+    reason, until_ms = json.loads(raw)
+    if until_ms is not None and until_ms <= time.time() * 1000:
+        return None
+    shown = unquote(name) if kind == PauseKind.COMPANY else name
+    return Pause(
+        kind=PauseKind(kind), name=shown, reason=str(reason), until=from_epoch_ms(until_ms) if until_ms else None
+    )
