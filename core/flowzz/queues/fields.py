@@ -6,6 +6,7 @@
 | flowzz_attempts | runs so far that used up an attempt |
 | flowzz_stalled | times its worker was lost |
 | flowzz_execution | id of the last execution that claimed it |
+| flowzz_replays | times it was replayed after it had failed for good |
 | flowzz_error | JSON ``{type, message}`` of the last failed run |
 | flowzz_note | why it is postponed, released or canceled; of a parked job, the name nobody registers |
 | flowzz_progress | JSON ``[percent, note]`` |

@@ -236,6 +236,10 @@ class Transitions:
 
     def resume(self, target: str) -> bool:
         """False when the target was not paused."""
+    def move_dead(self, action: str, note: str, jobs: Sequence[tuple[str, str]]) -> list[int]:
+        """replay or remove dead jobs, each (id, its ``ended_at`` as seen): 1 moved, 0 not dead since that moment."""
+        return [int(answer) for answer in self._run("dead", [action, note, *(part for job in jobs for part in job)])]
+
         return bool(self._run("pause", ["resume", target, "", ""]))
 
     def await_news(self, queues: Sequence[str], timeout_s: float) -> bool:

@@ -6,6 +6,8 @@
 -- @include time
 -- @include events
 -- @include place
+-- @include duplicates
+-- @include revive
 
 local action, id, reason = ARGV[1], ARGV[2], ARGV[3]
 local key = K.job .. id
@@ -38,11 +40,7 @@ else
   local now = now_ms()
   leave()
   if action == 'retry' then
-    redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso(now), 'ended_at', '', 'flowzz_attempts', '0',
-      'flowzz_stalled', '0', 'flowzz_note', reason)
-    redis.call('HDEL', key, 'flowzz_cancel', 'flowzz_error')
-    push(queue, id, home_lane(id, job[3]), false)
-    wake(queue)
+    revive(now, id, queue, job[3], reason)
     note('waiting', queue, id, 'retry')
   elseif action == 'remove' then
     forget(id)
