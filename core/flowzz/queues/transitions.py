@@ -229,6 +229,10 @@ class Transitions:
         answer = [part.decode() for part in self._run("manage", [action, job_id, reason, keep_failed])]
         return answer[0], answer[1] if len(answer) > 1 else ""
 
+    def move_dead(self, action: str, note: str, jobs: Sequence[tuple[str, str]]) -> list[int]:
+        """replay or remove dead jobs, each (id, its ``ended_at`` as seen): 1 moved, 0 not dead since that moment."""
+        return [int(answer) for answer in self._run("dead", [action, note, *(part for job in jobs for part in job)])]
+
     def pause(self, target: str, reason: str, until: datetime | None) -> None:
         """Pause ``queue:…``, ``job:…`` or ``company:…`` (the name quoted as in lanes)."""
         till = "" if until is None else str(round(until.timestamp() * 1000))
@@ -236,10 +240,6 @@ class Transitions:
 
     def resume(self, target: str) -> bool:
         """False when the target was not paused."""
-    def move_dead(self, action: str, note: str, jobs: Sequence[tuple[str, str]]) -> list[int]:
-        """replay or remove dead jobs, each (id, its ``ended_at`` as seen): 1 moved, 0 not dead since that moment."""
-        return [int(answer) for answer in self._run("dead", [action, note, *(part for job in jobs for part in job)])]
-
         return bool(self._run("pause", ["resume", target, "", ""]))
 
     def await_news(self, queues: Sequence[str], timeout_s: float) -> bool:
