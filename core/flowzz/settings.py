@@ -95,6 +95,11 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds that active jobs get to finish when Flowzz stops; then they go back.",
     )
+    kill_grace: float = Field(
+        default=3,
+        ge=0,
+        description="Seconds between SIGTERM and SIGKILL of a job's own process, at its timeout or when it is canceled.",
+    )
     keep_completed: int = Field(default=100, ge=0, description="Completed jobs kept for each queue.")
     keep_failed: int = Field(default=200, ge=0, description="Failed jobs kept for each queue.")
     max_payload_bytes: int = Field(

@@ -1,6 +1,7 @@
-"""Runs one role with the probe plugin in a process of its own: ``python run.py worker|scheduler``.
+"""Runs one role with a plugin for tests in a process of its own: ``python run.py worker|scheduler``.
 
-Settings come from the environment, as for the real commands; a scheduler may be told its clock (seconds to add).
+Settings come from the environment, as for the real commands; a scheduler may be told its clock (seconds to add), and
+PROBE_PLUGIN=rough takes the plugin whose jobs behave badly.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from flowzz.plugins.host import PluginHost
 from flowzz.scheduling import Scheduler
 from flowzz.settings import Settings
 from flowzz.workers import Worker
-from support.probe import plugin
+from support import probe, rough
 
 
 def main() -> int:
     ahead = float(os.environ.get("PROBE_CLOCK_AHEAD_S", "0"))
     if ahead:
         clock.now = lambda: datetime.now(UTC) + timedelta(seconds=ahead)
+    plugin = {"probe": probe, "rough": rough}[os.environ.get("PROBE_PLUGIN", "probe")].plugin
     with Flowzz.open(Settings.load(), plugins=PluginHost.of([plugin])) as app:
         role = Worker(app) if sys.argv[1] == "worker" else Scheduler(app)
         signal.signal(signal.SIGTERM, lambda *_: role.stop())

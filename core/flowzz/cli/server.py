@@ -13,7 +13,7 @@ import structlog
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
-from flowzz.supervision.tether import tie_to
+from flowzz.tether import tie_to
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

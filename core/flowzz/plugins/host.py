@@ -27,11 +27,13 @@ log = structlog.get_logger("flowzz.plugins")
 class PluginHost:
     """What all loaded plugins contribute, by name. Built once, never changed; safe to share between threads.
 
-    ``records`` tells of every plugin found, loaded or not, by name.
+    ``records`` tells of every plugin found, loaded or not, by name. ``given`` holds the plugins it was made ``of``, None
+    when it discovered the installed ones: how another process makes the same host.
     """
 
     def __init__(self, records: Iterable[PluginRecord], loaded: Iterable[Contributed]) -> None:
         parts = tuple(loaded)
+        self.given: tuple[Plugin, ...] | None = None
         self.records = tuple(records)
         self.jobs: Mapping[str, JobDefinition[Any, Any]] = _by_name(job for part in parts for job in part.jobs)
         self.queues = tuple(sorted({job.queue for job in self.jobs.values()}))
@@ -57,7 +59,9 @@ class PluginHost:
     @classmethod
     def of(cls, plugins: Sequence[Plugin]) -> PluginHost:
         """These plugins alone, by the same steps, without looking at what is installed. For tests."""
-        return cls(*_assemble([given(plugin) for plugin in plugins], set()))
+        host = cls(*_assemble([given(plugin) for plugin in plugins], set()))
+        host.given = tuple(plugins)
+        return host
 
     def job(self, name: str) -> JobDefinition[Any, Any]:
         """The job of that name; UnknownJob, with the nearest name, when no loaded plugin has it."""

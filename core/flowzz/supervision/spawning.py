@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from flowzz import tether
 from flowzz.errors import ConfigurationError
-from flowzz.supervision import tether
 
 
 def spawn(

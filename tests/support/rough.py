@@ -1,0 +1,118 @@
+"""A plugin for tests whose jobs behave badly: in processes of their own, on threads that never come back."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from flowzz.jobs.context import JobContext
+from flowzz.jobs.definition import job
+from flowzz.jobs.payload import Payload, Result
+from flowzz.jobs.retry import NoRetry
+from flowzz.plugins.contributions import Plugin
+from flowzz.plugins.hookspecs import hookimpl
+
+
+class Rough(Payload):
+    folder: str = ""
+    how: str = ""
+
+
+class Seen(Result):
+    pid: int
+    stopping: bool = False
+
+
+def note(data: Rough, line: str) -> None:
+    with (Path(data.folder) / "log").open("a") as file:
+        file.write(f"{os.getpid()} {line}\n")
+
+
+def until_go(ctx: JobContext, data: Rough) -> None:
+    while not (Path(data.folder) / "go").exists() and not ctx.stopping:
+        time.sleep(0.02)
+
+
+@job("rough.apart", queue="rough", retry=NoRetry(), isolation="process", timeout=timedelta(seconds=30))
+def apart(ctx: JobContext, data: Rough) -> Seen:
+    """Ends as told."""
+    if data.folder:
+        note(data, f"apart {ctx.attempt}")
+    match data.how:
+        case "segfault":
+            ctypes.string_at(0)
+        case "abort":
+            os.abort()
+        case "exit-0":
+            os._exit(0)
+        case "exit-1":
+            os._exit(1)
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "raise":
+            raise ValueError("broken")
+        case "report":
+            ctx.progress(40, "page 4/10")
+            ctx.log("from the child")
+            ctx.save_checkpoint({"page": 4})
+        case "big":
+            return {"text": "x" * 3_000_000}  # type: ignore[return-value]
+        case "grandchild":
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            note(data, f"grandchild {child.pid}")
+        case "wait":
+            until_go(ctx, data)
+        case "loop":
+            while True:
+                pass
+    return Seen(pid=os.getpid(), stopping=ctx.stopping)
+
+
+@job("rough.deaf", queue="rough", retry=NoRetry(), isolation="process", timeout=timedelta(milliseconds=600))
+def deaf(ctx: JobContext, data: Rough) -> Seen:
+    """Never returns; ``stubborn`` ignores SIGTERM as well."""
+    if data.how == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    note(data, "deaf")
+    while True:
+        pass
+
+
+@job("rough.greedy", queue="rough", retry=NoRetry(), isolation="process", memory_limit=64 * 1024 * 1024)
+def greedy(ctx: JobContext, data: Rough) -> Seen:
+    """Takes more memory than it may."""
+    hoard = []
+    while True:
+        hoard.append(bytearray(8 * 1024 * 1024))
+
+
+@job("rough.modest", queue="rough", retry=NoRetry(), isolation="process", memory_limit=256 * 1024 * 1024)
+def modest(ctx: JobContext, data: Rough) -> Seen:
+    """Stays under its cap."""
+    return Seen(pid=len(bytearray(64 * 1024 * 1024)))
+
+
+@job("rough.neighbour", queue="rough", retry=NoRetry())
+def neighbour(ctx: JobContext, data: Rough) -> Seen:
+    """In a thread of the worker, until the folder holds ``go``."""
+    note(data, "neighbour")
+    while not (Path(data.folder) / "go").exists():
+        ctx.raise_if_canceled()
+        threading.Event().wait(0.02)
+    return Seen(pid=os.getpid())
+
+
+class Hooks:
+    @hookimpl
+    def flowzz_jobs(self) -> list[object]:
+        return [apart, deaf, greedy, modest, neighbour]
+
+
+plugin = Plugin(name="rough", title="Rough", api=">=1,<2", hooks=Hooks())
