@@ -20,3 +20,9 @@ def sign_in(
     """Fill in the sign-in page and send it."""
     data = {"email": email, "password": password, "csrf_token": csrf_token(client), **form}
     return client.post("/login", data=data, headers=HTML)
+
+
+def post(client: FlaskClient, path: str, **form: str) -> TestResponse:
+    """Send a form of the admin, with the token of a page that this session sees."""
+    data = {"csrf_token": csrf_token(client, "/admin/queues"), **form}
+    return client.post(path, data=data, headers=HTML)

@@ -12,7 +12,7 @@ from werkzeug.routing import Rule
 from flowzz.app import Flowzz
 from flowzz.store import Role
 
-ARGUMENTS = {"queue": "sync-coinzz", "job_id": "no-such-job"}
+ARGUMENTS = {"queue": "sync-coinzz", "job_id": "no-such-job", "kind": "company", "name": "loja-1"}
 STRANGERS_MAY = {"/api/v1/auth/login"}
 
 

@@ -13,9 +13,20 @@ from flowzz_web import access, errors, formatting, headers, languages, request_l
 from flowzz_web.current import EXTENSION, Web
 from flowzz_web.throttle import LoginThrottle
 from flowzz_web.tokens import Tokens
-from flowzz_web.views import admin, admin_actions, api_auth, api_dead, api_jobs, api_queues, auth, health, webhooks
+from flowzz_web.views import (
+    admin,
+    admin_actions,
+    api_auth,
+    api_dead,
+    api_jobs,
+    api_pauses,
+    api_queues,
+    auth,
+    health,
+    webhooks,
+)
 
-WITHOUT_COOKIES = (api_auth, api_dead, api_jobs, api_queues, webhooks)
+WITHOUT_COOKIES = (api_auth, api_dead, api_jobs, api_pauses, api_queues, webhooks)
 WITH_COOKIES = (admin, admin_actions, auth, health)
 
 LARGEST_FORM = 64 * 1024

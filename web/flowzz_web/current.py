@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from flask import current_app, g
 
@@ -36,3 +38,9 @@ def visitor() -> User | None:
     """Who makes this request, as ``access.guard`` found; None on public pages."""
     user: User | None = g.get("visitor")
     return user
+
+
+def audit(action: str, target: str, detail: Mapping[str, Any] | None = None) -> None:
+    """Put on record what this request's visitor did."""
+    user = visitor()
+    the_flowzz().store.record_audit(user.email if user else "", action, target, detail)

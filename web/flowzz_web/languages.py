@@ -69,6 +69,8 @@ def explain(error: errors.FlowzzError) -> str:
             return _("Cannot retry job %(id)s: it is %(state)s.", id=error.job_id, state=state)
         if error.action == "remove":
             return _("Cannot remove job %(id)s: it is %(state)s.", id=error.job_id, state=state)
+        if error.action == "cancel":
+            return _("Cannot cancel job %(id)s: it is %(state)s.", id=error.job_id, state=state)
     if isinstance(error, errors.JobNotFound):
         return _("No job has the id %(id)s: it was removed, or its retention has passed.", id=error.job_id)
     return str(error)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flowzz.app import Flowzz
-from flowzz.errors import UnknownQueue
 from flowzz.jobs.state import JobState
 from flowzz.plugins.contributions import Schedule
 from flowzz.plugins.host import PluginHost
@@ -94,19 +93,6 @@ def total(rows: Iterable[QueueRow]) -> Total:
         completed=of(JobState.COMPLETED),
         parked=of(JobState.PARKED),
     )
-
-
-def queue_names(flowzz: Flowzz) -> list[str]:
-    """Every queue a page may be asked for: the plugins' and those that Redis knows."""
-    return sorted({*flowzz.plugins.queues, *flowzz.queues.queue_names()})
-
-
-def known_queue(flowzz: Flowzz, name: str) -> str:
-    """``name`` if there is such a queue, else UnknownQueue with the nearest."""
-    names = queue_names(flowzz)
-    if name not in names:
-        raise UnknownQueue(name, names)
-    return name
 
 
 def schedule_rows(flowzz: Flowzz) -> list[ScheduleRow]:

@@ -6,9 +6,11 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from flowzz.jobs.state import JobState
+from flowzz.queues.pauses import PauseKind
 from flowzz_web.access import is_fragment
 from flowzz_web.current import the_flowzz
-from flowzz_web.overview import TABS, company_names, known_queue, plugin_rows, queue_rows, schedule_rows, total
+from flowzz_web.explaining import why
+from flowzz_web.overview import TABS, company_names, plugin_rows, queue_rows, schedule_rows, total
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 
@@ -33,6 +35,8 @@ def queues() -> ResponseReturnValue:
         rows=rows,
         total=total(rows),
         workers=workers,
+        pauses=[pause for pause in flowzz.queues.pauses() if pause.kind is not PauseKind.QUEUE],
+        companies=company_names(flowzz.store),
         schedules=schedule_rows(flowzz),
     )
 
@@ -41,7 +45,7 @@ def queues() -> ResponseReturnValue:
 def jobs(queue: str) -> ResponseReturnValue:
     """One queue's jobs in one state, 50 a page."""
     flowzz = the_flowzz()
-    known_queue(flowzz, queue)
+    flowzz.known_queue(queue)
     state = _state(request.args.get("state"))
     offset = _offset(request.args.get("offset"))
     page = flowzz.queues.jobs(queue, state, offset=offset, limit=PAGE_SIZE)
@@ -71,6 +75,7 @@ def job(job_id: str) -> ResponseReturnValue:
         log=flowzz.queues.log(job_id),
         companies=company_names(flowzz.store),
         known=record.name in flowzz.plugins.jobs,
+        why=why(flowzz.queues.explain(job_id), record),
     )
 
 

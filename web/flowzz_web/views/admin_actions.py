@@ -9,11 +9,11 @@ from flask import Blueprint, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from flowzz.errors import InvalidRequest
+from flowzz.queues.pauses import PauseKind
 from flowzz_web.access import own_path
 from flowzz_web.current import the_flowzz, visitor
 from flowzz_web.languages import explain
 from flowzz_web.languages import translate as _
-from flowzz_web.overview import known_queue
 
 blueprint = Blueprint("actions", __name__, url_prefix="/admin")
 
@@ -43,13 +43,27 @@ def remove(job_id: str) -> ResponseReturnValue:
     )
 
 
+@blueprint.post("/jobs/<path:job_id>/cancel")
+def cancel(job_id: str) -> ResponseReturnValue:
+    """At once when it has not started; a running one is told to stop."""
+    reason = request.form.get("reason", "").strip()[:LONGEST_REASON]
+    return _act(
+        "job.cancel",
+        job_id,
+        lambda: the_flowzz().queues.cancel(job_id, reason),
+        _("Job %(id)s is canceled, or stops as soon as its handler looks.", id=job_id),
+        url_for("admin.job", job_id=job_id),
+        {"reason": reason},
+    )
+
+
 @blueprint.post("/queues/<path:queue>/pause")
 def pause(queue: str) -> ResponseReturnValue:
     reason = request.form.get("reason", "").strip()[:LONGEST_REASON]
     return _act(
         "queue.pause",
         queue,
-        lambda: the_flowzz().queues.pause(known_queue(the_flowzz(), queue), reason),
+        lambda: the_flowzz().pause(PauseKind.QUEUE, queue, reason),
         _("Queue %(name)s is paused. Active jobs finish; waiting jobs stay.", name=queue),
         url_for("admin.queues"),
         {"reason": reason},
@@ -61,8 +75,20 @@ def resume(queue: str) -> ResponseReturnValue:
     return _act(
         "queue.resume",
         queue,
-        lambda: the_flowzz().queues.resume(known_queue(the_flowzz(), queue)),
+        lambda: the_flowzz().queues.resume(the_flowzz().known_queue(queue)),
         _("Queue %(name)s runs again.", name=queue),
+        url_for("admin.queues"),
+    )
+
+
+@blueprint.post("/pauses/<any(job, company):kind>/<path:name>/resume")
+def resume_any(kind: str, name: str) -> ResponseReturnValue:
+    """A type of job or a company runs again."""
+    return _act(
+        f"{kind}.resume",
+        name,
+        lambda: the_flowzz().queues.resume_any(PauseKind(kind), name),
+        _("%(name)s runs again.", name=name),
         url_for("admin.queues"),
     )
 

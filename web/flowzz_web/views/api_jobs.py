@@ -1,4 +1,4 @@
-"""Jobs over HTTP: enqueue, look, list, retry, remove."""
+"""Jobs over HTTP: enqueue, look, list, explain, retry, cancel, remove."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ from flowzz.jobs.options import EnqueueOptions
 from flowzz.jobs.payload import WireModel, parse_payload
 from flowzz.jobs.state import JobState
 from flowzz.queues.records import JobRecord
-from flowzz_web.bodies import read_body, read_query
-from flowzz_web.current import the_flowzz, visitor
-from flowzz_web.overview import known_queue
+from flowzz_web.bodies import has_body, read_body, read_query
+from flowzz_web.current import audit, the_flowzz, visitor
 from flowzz_web.problems import Problem
 from flowzz_web.wire import as_wire
 
@@ -43,6 +42,7 @@ class Options(WireModel):
     delay: Annotated[timedelta, BeforeValidator(_delay)] | None = None
     run_at: AwareDatetime | None = None
     attempts: Annotated[int, Field(ge=1, le=100)] | None = None
+    priority: Annotated[int, Field(ge=1, le=10)] | None = None
 
     @model_validator(mode="after")
     def _one_time(self) -> Options:
@@ -55,6 +55,10 @@ class NewJobBody(WireModel):
     job: Annotated[str, Field(max_length=200)]
     payload: dict[str, Any] = Field(default_factory=dict)
     options: Options = Options()
+
+
+class CancelBody(WireModel):
+    reason: Annotated[str, Field(max_length=200)] = ""
 
 
 class JobQuery(WireModel):
@@ -93,7 +97,7 @@ def list_jobs() -> ResponseReturnValue:
     """Jobs of one queue in one state (default waiting), ``limit`` (default 50, at most 200) from ``offset``."""
     query = read_query(JobQuery)
     flowzz = the_flowzz()
-    known_queue(flowzz, query.queue)
+    flowzz.known_queue(query.queue)
     page = flowzz.queues.jobs(query.queue, query.state, offset=query.offset, limit=query.limit)
     return jsonify(as_wire(page))
 
@@ -116,16 +120,34 @@ def retry(job_id: str) -> ResponseReturnValue:
     """A failed, canceled or delayed job waits again; 409 in any other state."""
     flowzz = the_flowzz()
     flowzz.queues.retry(job_id)
-    _audit(flowzz, "job.retry", job_id)
+    audit("job.retry", job_id, {"via": "api"})
     return jsonify(_document(flowzz.queues.job(job_id)))
+
+
+@blueprint.post("/jobs/<path:job_id>/cancel")
+def cancel(job_id: str) -> ResponseReturnValue:
+    """200 with the job: canceled, or still active until its handler looks; 409 once it has ended.
+
+    The body may carry ``{"reason": "…"}``.
+    """
+    reason = read_body(CancelBody).reason if has_body() else ""
+    flowzz = the_flowzz()
+    flowzz.queues.cancel(job_id, reason)
+    audit("job.cancel", job_id, {"reason": reason, "via": "api"})
+    return jsonify(_document(flowzz.queues.job(job_id)))
+
+
+@blueprint.get("/jobs/<path:job_id>/explain")
+def explain(job_id: str) -> ResponseReturnValue:
+    """Why the job is not running: ``reason`` for programs, ``sentence`` for people, and the facts behind it."""
+    return jsonify(as_wire(the_flowzz().queues.explain(job_id)))
 
 
 @blueprint.delete("/jobs/<path:job_id>")
 def remove(job_id: str) -> ResponseReturnValue:
     """204; 409 while the job is active."""
-    flowzz = the_flowzz()
-    flowzz.queues.remove(job_id)
-    _audit(flowzz, "job.remove", job_id)
+    the_flowzz().queues.remove(job_id)
+    audit("job.remove", job_id, {"via": "api"})
     return "", 204
 
 
@@ -136,6 +158,7 @@ def _options(options: Options) -> EnqueueOptions:
         delay=options.delay,
         run_at=options.run_at,
         attempts=options.attempts,
+        priority=options.priority,
     )
 
 
@@ -191,8 +214,3 @@ def _document(record: JobRecord) -> dict[str, Any]:
     document: dict[str, Any] = as_wire(record)
     document["links"] = {"self": url_for("api_jobs.show", job_id=record.id)}
     return document
-
-
-def _audit(flowzz: Flowzz, action: str, job_id: str) -> None:
-    user = visitor()
-    flowzz.store.record_audit(user.email if user else "", action, job_id, {"via": "api"})

@@ -9,9 +9,9 @@ from flask.typing import ResponseReturnValue
 from pydantic import Field
 
 from flowzz.jobs.payload import WireModel
+from flowzz.queues.pauses import PauseKind
 from flowzz_web.bodies import has_body, read_body
-from flowzz_web.current import the_flowzz, visitor
-from flowzz_web.overview import known_queue
+from flowzz_web.current import audit, the_flowzz
 from flowzz_web.wire import as_wire
 
 blueprint = Blueprint("api_queues", __name__, url_prefix="/api/v1")
@@ -31,19 +31,16 @@ def list_queues() -> ResponseReturnValue:
 def pause(queue: str) -> ResponseReturnValue:
     """Hand out no more of its jobs; active ones finish. The body may carry ``{"reason": "…"}``."""
     reason = read_body(PauseBody).reason if has_body() else ""
-    known_queue(the_flowzz(), queue)
-    the_flowzz().queues.pause(queue, reason)
+    the_flowzz().pause(PauseKind.QUEUE, queue, reason)
     return _changed("queue.pause", queue, {"reason": reason})
 
 
 @blueprint.post("/queues/<path:queue>/resume")
 def resume(queue: str) -> ResponseReturnValue:
-    known_queue(the_flowzz(), queue)
-    the_flowzz().queues.resume(queue)
+    the_flowzz().queues.resume(the_flowzz().known_queue(queue))
     return _changed("queue.resume", queue, {})
 
 
 def _changed(action: str, queue: str, detail: dict[str, str]) -> ResponseReturnValue:
-    user, flowzz = visitor(), the_flowzz()
-    flowzz.store.record_audit(user.email if user else "", action, queue, {**detail, "via": "api"})
-    return jsonify(as_wire(flowzz.queues.stats([queue])[0]))
+    audit(action, queue, {**detail, "via": "api"})
+    return jsonify(as_wire(the_flowzz().queues.stats([queue])[0]))
