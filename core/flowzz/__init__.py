@@ -14,7 +14,9 @@ from flowzz.errors import (
     NeedsCredentials,
     Permanent,
     QueueUnavailable,
+    ReleaseJob,
     RetryLater,
+    Snoozed,
     Throttled,
 )
 from flowzz.jobs.connection import Connection, ConnectionState
@@ -62,11 +64,13 @@ __all__ = [
     "Permanent",
     "Plugin",
     "QueueUnavailable",
+    "ReleaseJob",
     "Result",
     "RetryLater",
     "RetryPolicy",
     "Sandbox",
     "Schedule",
+    "Snoozed",
     "StorePort",
     "Throttled",
     "Webhook",

@@ -16,8 +16,11 @@
     └── JobSignal                   raised by a handler: what the runtime does next
         ├── RetryLater                  run again after a time; uses an attempt
         ├── Throttled                   run again after a time; uses no attempt
+        ├── Snoozed                     run again after a time, because the handler wants to; uses no attempt
+        ├── ReleaseJob                  back to the front of the queue at once, the worker stops; uses no attempt
         ├── Permanent                   fail now, no retry
-        │   └── NeedsCredentials            ... and pause this company's connection
+        │   ├── NeedsCredentials            ... and pause this company's connection
+        │   └── DuplicateStep               ... because a handler used one step's name twice in a run
         ├── JobCanceled                 stop here; somebody canceled the job
         └── LeaseLost                   another worker has the job: nothing this one reports counts
 
@@ -162,6 +165,21 @@ class Throttled(JobSignal):
         super().__init__(message or f"throttled by the upstream for {after.total_seconds():g} s")
 
 
+class Snoozed(JobSignal):
+    """Run this job again after ``after``: no attempt is used up, checkpoint and steps stay. ``ctx.snooze`` raises it."""
+
+    def __init__(self, after: timedelta, message: str | None = None) -> None:
+        self.after = after
+        super().__init__(message or f"snoozed for {after.total_seconds():g} s")
+
+
+class ReleaseJob(JobSignal):
+    """The worker stops, so the job goes back to the front of its queue at once; no attempt is used up.
+
+    Raised while the worker is not stopping, the job runs again after a second instead, so that it never spins.
+    """
+
+
 class Permanent(JobSignal):
     """Retrying cannot help: the job fails now."""
 
@@ -175,6 +193,10 @@ class NeedsCredentials(Permanent):
     def __init__(self, connection_id: str, message: str | None = None) -> None:
         self.connection_id = connection_id
         super().__init__(message)
+
+
+class DuplicateStep(Permanent):
+    """Two steps of one run have the same name; the second would get the first one's result."""
 
 
 class JobCanceled(JobSignal):

@@ -11,7 +11,7 @@ import threading
 from datetime import timedelta
 from pathlib import Path
 
-from flowzz.errors import NeedsCredentials, Permanent, RetryLater, Throttled
+from flowzz.errors import NeedsCredentials, Permanent, ReleaseJob, RetryLater, Throttled
 from flowzz.jobs.context import JobContext
 from flowzz.jobs.definition import job
 from flowzz.jobs.limits import Concurrency, RateLimit
@@ -119,10 +119,35 @@ def limited(ctx: JobContext, data: Work) -> Done:
     return Done(pages=0, attempt=ctx.attempt)
 
 
+@job("probe.steps", queue="probe", retry=QUICK)
+def steps(ctx: JobContext, data: Work) -> dict[str, object]:
+    """Sends twice, each as a durable step; between them it fails, snoozes, blocks or hands itself back as told."""
+    first = ctx.step("send-1", _send, data, 1)
+    if data.raises == "duplicate":
+        ctx.step("send-1", _send, data, 1)
+    if data.raises == "snooze" and ctx.checkpoint is None:
+        ctx.save_checkpoint({"snoozed": True})
+        ctx.snooze(timedelta(milliseconds=30), "the report is not ready")
+    if data.raises == "release":
+        raise ReleaseJob("asked to")
+    if ctx.attempt <= data.fail_until:
+        raise ValueError(f"broken on attempt {ctx.attempt}")
+    second = ctx.step("send-2", _send, data, 2)
+    while data.raises == "block" and not (Path(data.folder) / "go").exists():
+        ctx.raise_if_stopping("the worker is stopping")
+        threading.Event().wait(0.02)
+    return {"first": first, "second": second}
+
+
+def _send(data: Work, number: int) -> Done:
+    _note(data, f"send {number}")
+    return Done(pages=number, attempt=0)
+
+
 class Hooks:
     @hookimpl
     def flowzz_jobs(self) -> list[object]:
-        return [work, block, pages, limited]
+        return [work, block, pages, limited, steps]
 
     @hookimpl
     def flowzz_schedules(self) -> list[Schedule]:

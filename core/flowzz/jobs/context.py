@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from flowzz.errors import JobCanceled, LeaseLost
+from flowzz.errors import JobCanceled, LeaseLost, ReleaseJob, Snoozed
 from flowzz.jobs.connection import Connection
+from flowzz.jobs.steps import StepMemory, Steps
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -37,7 +39,7 @@ class StorePort(Protocol):
         ...
 
 
-class ReporterPort(Protocol):
+class ReporterPort(StepMemory, Protocol):
     """How a running execution reports; each call is one script that counts only while the lease is held."""
 
     def report(
@@ -79,6 +81,10 @@ class JobContext:
     store: StorePort
     reporter: ReporterPort
     restored: Any = None
+    _steps: Steps = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._steps = Steps(self.reporter)
 
     @property
     def checkpoint(self) -> Any:
@@ -110,6 +116,26 @@ class JobContext:
     def stopping(self) -> bool:
         """True once this worker is asked to stop."""
         return self.reporter.stop_requested
+
+    def step(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Do ``function(*args, **kwargs)`` once in the life of the job, however often the job runs.
+
+        Its result (a pydantic model or plain JSON, at most 256 KiB) is remembered under ``name`` and given back, as
+        plain JSON, to every later run: a retry, a rescue or a replay does not repeat a step that finished. What it
+        raises passes through, and the step is done again next time; so is one whose worker died before Redis had the
+        result, so a step that sends should be safe to send twice. Raises DuplicateStep for a name used before in
+        this run, and LeaseLost when another worker has the job by now.
+        """
+        return self._steps.run(name, function, args, kwargs)
+
+    def snooze(self, after: timedelta, reason: str | None = None) -> NoReturn:
+        """Stop here and run again after ``after``; no attempt is used up, checkpoint and steps stay. Raises Snoozed."""
+        raise Snoozed(after, reason)
+
+    def raise_if_stopping(self, reason: str | None = None) -> None:
+        """Raises ReleaseJob once this worker is asked to stop: the job goes back to the front, no attempt used."""
+        if self.stopping:
+            raise ReleaseJob(reason)
 
     def raise_if_canceled(self) -> None:
         """Raises JobCanceled once somebody canceled the job, LeaseLost once another worker has it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,13 +10,13 @@ from datetime import timedelta
 from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
 from pydantic import BaseModel
-from pydantic_core import to_jsonable_python
 
 from flowzz.errors import ConfigurationError
 from flowzz.jobs.context import JobContext
 from flowzz.jobs.limits import Limit, check_limits
 from flowzz.jobs.options import DEFAULT_PRIORITY, check_priority
 from flowzz.jobs.payload import Payload, Result
+from flowzz.jobs.result import result_as_json
 from flowzz.jobs.retry import DEFAULT_RETRY, RetryPolicy
 
 JOB_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*\Z")
@@ -97,21 +96,6 @@ def job(
         )
 
     return declare
-
-
-def result_as_json(value: object) -> str:
-    """What a handler returned, as JSON text; pydantic models by their wire names.
-
-    Raises TypeError when it is neither a model nor plain JSON, ValueError when it holds NaN or an infinity.
-    """
-    if isinstance(value, BaseModel):
-        return json.dumps(value.model_dump(mode="json", by_alias=True), allow_nan=False)
-    if value is None or isinstance(value, bool | int | str | dict | list | tuple | float):
-        return json.dumps(value, allow_nan=False, default=to_jsonable_python)
-    raise TypeError(
-        "a handler returns a pydantic model, or plain JSON (dict, list, str, int, float, bool, None); "
-        f"got {type(value).__qualname__}"
-    )
 
 
 def _check_names(name: str, queue: str) -> None:

@@ -79,6 +79,12 @@ STEP = Key(
     "token and answer of the worker's last step, for a repeat; 10 min",
 )
 LOG = Key("log", "flowzz:log:", "job id", "list", "the job's log: 'Unix ms|attempt|message', last 1,000")
+UNIQUE = Key("unique", "flowzz:unique", "", "hash", "duplicates key → id of the job that is not done, or still delayed")
+THROTTLE = Key("throttle", "flowzz:throttle:", "duplicates key", "string", "id of the first job; expires with the ttl")
+PRUNING = Key(
+    "pruning", "flowzz:pruning", "", "hash", "next_ms: when to prune again, Unix ms; cursor in the unique keys"
+)
+STEPS = Key("steps", "flowzz:steps:", "job id", "hash", "finished durable step → its result (JSON); a year")
 QUARANTINE = Key(
     "quarantine", "flowzz:quarantine", "", "hash", "id of an unreadable job → reason, queue and time (JSON)"
 )
@@ -88,7 +94,7 @@ EVENTS = Key("events", "flowzz:events", "", "stream", "transitions, one entry a 
 KEYS = (
     JOB, QUEUES, QUEUE, WIP, FINISHED, FAILED, SCHEDULED, CANCELED, RESULTS, WORKERS, WORKERS_OF, WORKER, SUSPENDED,
     PARKED, LANE, RINGS, RING, GROUP, BLOCKED, BLOCKS, LANED, LIMITS, RATE, RUNNING, AWAITING, AWAITED, HOLDS, WAKE,
-    PAUSED, STEP, LOG, QUARANTINE, SCHEDULE, EVENTS,
+    PAUSED, STEP, LOG, STEPS, UNIQUE, THROTTLE, PRUNING, QUARANTINE, SCHEDULE, EVENTS, PUBSUB,
 )  # fmt: skip
 
 

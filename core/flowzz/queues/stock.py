@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,3 +41,10 @@ class StockJob:
             },
             [f"{attempt}|{line}" for line in log],
         )
+
+    def recall(self) -> Mapping[str, str]:
+        return self.queues.transitions.recall(self.record.id)
+
+    def remember(self, name: str, result: str) -> None:
+        """Keep a step's result; as above, nothing fences it."""
+        self.queues.transitions.remember_unfenced(self.record.id, name, result)

@@ -14,7 +14,7 @@ from typing import Any
 
 from flowzz.queues.connection import Clients, redis_errors
 from flowzz.queues.fields import Envelope, dump_call
-from flowzz.queues.keys import WAKE
+from flowzz.queues.keys import STEPS, WAKE
 from flowzz.queues.lanes import Lane
 from flowzz.queues.lua import script_text
 
@@ -212,6 +212,21 @@ class Transitions:
             *log,
         ]
         return int(self._run("report", arguments)) == 1
+
+    def remember(self, claim: Claim, step: str, result: str) -> bool:
+        """Keep a step's result (JSON); False when the execution no longer holds the lease."""
+        return int(self._run("remember", [claim.queue, claim.job_id, claim.execution_id, step, result])) == 1
+
+    def remember_unfenced(self, job_id: str, step: str, result: str) -> None:
+        """Keep a step's result of a job that a stock RQ worker runs."""
+        with redis_errors():
+            self._clients.commands.hsetnx(STEPS(job_id), step, result)
+
+    def recall(self, job_id: str) -> dict[str, str]:
+        """Results (JSON) of the steps of the job that finished, by name."""
+        with redis_errors():
+            found = self._clients.commands.hgetall(STEPS(job_id))
+        return {name.decode(): result.decode() for name, result in found.items()}
 
     def rescue(
         self, *, limit: int, keep_failed: int, failure_text: str, max_stalled: int

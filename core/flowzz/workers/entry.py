@@ -8,7 +8,7 @@ then runs our jobs too, with RQ's own retries and leases, and with the settings 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -35,6 +35,12 @@ class StockReporter:
         self, *, progress: tuple[float, str] | None = None, log: Sequence[str] = (), checkpoint: Any = None
     ) -> None:
         self._job.annotate(self._job.record.attempts_made + 1, progress, checkpoint, list(log))
+
+    def recall(self) -> Mapping[str, str]:
+        return self._job.recall()
+
+    def remember(self, name: str, result: str) -> None:
+        self._job.remember(name, result)
 
 
 @cache

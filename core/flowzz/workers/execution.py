@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import traceback
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from flowzz.app import Flowzz
@@ -18,7 +19,9 @@ from flowzz.errors import (
     LeaseLost,
     NeedsCredentials,
     Permanent,
+    ReleaseJob,
     RetryLater,
+    Snoozed,
     Throttled,
     UnknownJob,
 )
@@ -44,6 +47,7 @@ from flowzz.workers.reporter import Reporter
 
 TRACE_LIMIT = 16_000
 MESSAGE_LIMIT = 2_000
+NOT_STOPPING = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,12 @@ def judge(execution: Execution, retry: RetryPolicy, error: BaseException) -> Out
     match error:
         case Throttled():
             return Postponed(error.after, str(error), _held_key(execution, error.hold))
+        case Snoozed():
+            return Postponed(error.after, str(error))
+        case ReleaseJob() if execution.reporter.stop_requested:
+            return Released(str(error))
+        case ReleaseJob():
+            return Postponed(NOT_STOPPING, str(error))
         case LeaseLost():
             return Released(str(error))
         case JobCanceled():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from threading import Event
 from typing import Any
@@ -48,6 +48,17 @@ class Reporter:
             self._claim, self._claim.attempts_made + 1, progress=progress, checkpoint=checkpoint, log=lines
         )
         if not stored:
+            self._lost.set()
+            raise LeaseLost
+
+    def recall(self) -> Mapping[str, str]:
+        """Results of the steps that finished, JSON text by name. Raises QueueUnavailable."""
+        self._check()
+        return self._transitions.recall(self._claim.job_id)
+
+    def remember(self, name: str, result: str) -> None:
+        """One script call. Raises LeaseLost, or QueueUnavailable when Redis is away."""
+        if not self._transitions.remember(self._claim, name, result):
             self._lost.set()
             raise LeaseLost
 

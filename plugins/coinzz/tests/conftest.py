@@ -36,6 +36,7 @@ class Recorder:
     lines: list[str] = field(default_factory=list)
     progressed: list[tuple[float, str]] = field(default_factory=list)
     checkpoints: list[Any] = field(default_factory=list)
+    steps: dict[str, str] = field(default_factory=dict)
     stop_requested: bool = False
     cancel_requested: bool = False
     lease_lost: bool = False
@@ -51,6 +52,12 @@ class Recorder:
             self.checkpoint = checkpoint
             self.checkpoints.append(checkpoint)
             self.on_checkpoint(checkpoint)
+
+    def recall(self) -> Mapping[str, str]:
+        return self.steps
+
+    def remember(self, name: str, result: str) -> None:
+        self.steps[name] = result
 
 
 @dataclass

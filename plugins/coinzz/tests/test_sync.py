@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from flowzz.errors import JobCanceled, NeedsCredentials, Permanent, Throttled
+from flowzz.errors import JobCanceled, NeedsCredentials, Permanent, ReleaseJob, Throttled
 from flowzz.jobs.connection import ConnectionState
 from flowzz_coinzz.models import sync_state
 from flowzz_coinzz.sync import companies_to_sync
@@ -189,7 +189,7 @@ def test_cancel_and_stop_are_noticed_between_pages(upstream: Any, company: Any, 
         return after_page_one
 
     recorder.on_checkpoint = ask("stop_requested")
-    with pytest.raises(Throttled, match="goes on at page 2"):
+    with pytest.raises(ReleaseJob, match="goes on at page 2"):
         company.sync(recorder)
     recorder.stop_requested = False
     recorder.on_checkpoint = lambda checkpoint: None

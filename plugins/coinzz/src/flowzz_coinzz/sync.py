@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from flowzz.clock import now
-from flowzz.errors import NotFound, Permanent, Throttled
+from flowzz.errors import NotFound, Permanent
 from flowzz.jobs.connection import Connection, ConnectionState
 from flowzz.jobs.context import JobContext, StorePort
 from flowzz.jobs.definition import job
@@ -39,7 +39,6 @@ PASSES = 3
 """Times the pages are read in one run when rows shifted between them and some were missed."""
 MAX_PAGES = 100_000
 REPORT_EVERY_S = 1.0
-CONTINUE_AFTER = timedelta(seconds=1)
 LOGGED_PROBLEMS = 20
 """Problems of one page that get a line of their own in the job's log."""
 
@@ -186,8 +185,7 @@ class _Run:
     def _look_up(self, cursor: Cursor) -> None:
         """Between two pages: is anybody asking us to stop?"""
         self.ctx.raise_if_canceled()
-        if self.ctx.stopping:
-            raise Throttled(CONTINUE_AFTER, f"the worker is stopping; the sync goes on at page {cursor.page}")
+        self.ctx.raise_if_stopping(f"the worker is stopping; the sync goes on at page {cursor.page}")
 
     def _stored(self, cursor: Cursor, page: SalesPage, fetched_at: datetime) -> Cursor:
         sightings, problems = _sightings(page.rows, fetched_at)

@@ -59,7 +59,7 @@ local function withdraw(queue, id, lane)
 end
 
 local function forget(id)
-  redis.call('UNLINK', K.job .. id, K.results .. id, K.log .. id)
+  redis.call('UNLINK', K.job .. id, K.results .. id, K.log .. id, K.steps .. id)
 end
 
 local function trim(registry, keep)
