@@ -22,7 +22,8 @@ from flowzz.errors import (
 from flowzz.jobs.connection import Connection, ConnectionState
 from flowzz.jobs.context import JobContext, StorePort
 from flowzz.jobs.definition import JobDefinition, job
-from flowzz.jobs.options import EnqueueOptions
+from flowzz.jobs.duplicates import Debounce, Throttle, Unique
+from flowzz.jobs.options import Enqueued, EnqueueOptions, Submission
 from flowzz.jobs.payload import Payload, Result
 from flowzz.jobs.retry import Exponential, Fixed, Linear, Listed, NoRetry, RetryPolicy
 from flowzz.plugins.contributions import (
@@ -44,9 +45,11 @@ __all__ = [
     "Connection",
     "ConnectionState",
     "ConnectionType",
+    "Debounce",
     "DemoSession",
     "EnqueueOptions",
     "EnqueuePort",
+    "Enqueued",
     "Exponential",
     "Fixed",
     "FlowzzError",
@@ -72,7 +75,10 @@ __all__ = [
     "Schedule",
     "Snoozed",
     "StorePort",
+    "Submission",
+    "Throttle",
     "Throttled",
+    "Unique",
     "Webhook",
     "WebhookReply",
     "WebhookRequest",

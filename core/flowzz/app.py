@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ from flowzz.clock import now
 from flowzz.errors import (
     ConfigurationError,
     DuplicateJob,
+    FlowzzError,
     InvalidPayload,
     InvalidRequest,
     PayloadTooLarge,
@@ -25,10 +27,12 @@ from flowzz.errors import (
 )
 from flowzz.health import HealthReport, QueueHealth, report
 from flowzz.jobs.definition import JobDefinition
-from flowzz.jobs.options import EnqueueOptions
+from flowzz.jobs.duplicates import Unique
+from flowzz.jobs.options import Enqueued, EnqueueOptions, Submission
 from flowzz.jobs.payload import parse_payload
 from flowzz.plugins.contributions import Schedule
 from flowzz.plugins.host import PluginHost
+from flowzz.queues.admission import admission_of
 from flowzz.queues.engine import Queues
 from flowzz.queues.fields import Envelope, dump_call
 from flowzz.queues.lanes import Lane, key_of
@@ -39,6 +43,8 @@ from flowzz.settings import Settings
 from flowzz.store import Store
 
 HEALTH_WITHIN_S = 1.8
+BULK = 500
+"""Jobs that one script call stores."""
 
 
 class Flowzz:
@@ -85,16 +91,52 @@ class Flowzz:
         self.close()
 
     def enqueue(self, job: str, payload: Mapping[str, Any] | BaseModel, options: EnqueueOptions | None = None) -> str:
-        """Validate the payload and put the job into its queue, in one script call; returns the job's id.
+        """As ``submit``; returns the job's id, or that of the job that stands for it."""
+        return self.submit(job, payload, options).id
 
-        Repeats with the same ``job_id`` and ``nonce`` are one job. Raises UnknownJob, InvalidPayload,
-        PayloadTooLarge, DuplicateJob (nothing was stored), or QueueUnavailable (whether it was stored is unknown:
-        repeat with the same id and nonce).
+    def submit(
+        self, job: str, payload: Mapping[str, Any] | BaseModel, options: EnqueueOptions | None = None
+    ) -> Enqueued:
+        """Validate the payload and put the job into its queue, in one script call.
+
+        Repeats with the same ``job_id`` and ``nonce`` are one job; so are jobs with the same duplicates key (see
+        ``flowzz.jobs.duplicates``): the earlier one's id is returned, not ``created``. Raises UnknownJob,
+        InvalidPayload, PayloadTooLarge, DuplicateJob (nothing was stored), or QueueUnavailable (whether it was stored
+        is unknown: repeat with the same id and nonce).
         """
-        new = self.prepare(job, payload, options or EnqueueOptions())
-        if self.queues.transitions.enqueue([new])[0] < 0:
-            raise DuplicateJob(new.id)
-        return new.id
+        return self._store([self.prepare(job, payload, options or EnqueueOptions())])[0]
+
+    def enqueue_many(self, jobs: Iterable[Submission | tuple[Any, ...]]) -> list[Enqueued]:
+        """Validate all of ``(job, payload)`` or ``(job, payload, options)`` and put them into their queues, in order.
+
+        Nothing is stored when one is refused (the errors are those of ``submit``; a note on the error says which, from
+        0). One script call, all or nothing, for each 500 jobs: should Redis go away, or another caller take an id of
+        ours, between two calls, the earlier hundreds stay. To repeat after QueueUnavailable give each job an id and a
+        nonce.
+        """
+        new: list[NewJob] = []
+        for place, given in enumerate(jobs):
+            job, payload, options = Submission(*given)
+            try:
+                new.append(self.prepare(job, payload, options or EnqueueOptions()))
+            except FlowzzError as error:
+                error.add_note(f"job {place} of the bulk")
+                raise
+        if twice := [job_id for job_id, times in Counter(job.id for job in new).items() if times > 1]:
+            raise InvalidRequest(f"expected each jobId once in a bulk, got {twice[0]!r} more than once")
+        if len(new) > BULK and (taken := self.queues.taken([(job.id, job.envelope.dump()) for job in new])):
+            raise DuplicateJob(taken[0])
+        return [made for start in range(0, len(new), BULK) for made in self._store(new[start : start + BULK])]
+
+    def _store(self, new: Sequence[NewJob]) -> list[Enqueued]:
+        answers = self.queues.transitions.enqueue(new)
+        for job, answer in zip(new, answers, strict=True):
+            if answer == -1:
+                raise DuplicateJob(job.id)
+        return [
+            Enqueued(answer, created=False) if isinstance(answer, str) else Enqueued(job.id, created=answer == 1)
+            for job, answer in zip(new, answers, strict=True)
+        ]
 
     def prepare(
         self,
@@ -108,6 +150,7 @@ class Flowzz:
         definition = self.plugins.job(job)
         parsed = _parsed(definition, payload)
         document = parsed.model_dump(mode="json", by_alias=True)
+        company = _company(document)
         new = NewJob(
             id=options.job_id or str(uuid.uuid4()),
             queue=definition.queue,
@@ -117,16 +160,24 @@ class Flowzz:
                 attempts=options.attempts or definition.retry.attempts,
                 max_stalled=definition.max_stalled,
                 nonce=options.nonce or uuid.uuid4().hex,
-                company=_company(document),
+                company=company,
                 schedule=schedule,
             ),
             timeout_s=max(1, round(definition.timeout.total_seconds())),
             due=_due(options.delay, options.run_at),
             lane=Lane(
                 priority=options.priority or definition.priority,
-                company=_company(document) or "",
+                company=company or "",
                 job=job,
                 limits=tuple(key_of(limit, parsed) for limit in definition.limits),
+            ),
+            admission=admission_of(
+                definition.duplicates or (Unique() if options.unique_key is not None else None),
+                job,
+                company or "",
+                parsed,
+                unique_key=options.unique_key,
+                expires=_expires(definition, options),
             ),
         )
         try:
@@ -209,6 +260,15 @@ def _due(delay: timedelta | None, run_at: datetime | None) -> str:
     if run_at is not None:
         return str(int(run_at.timestamp() * 1000))
     return f"in:{delay.total_seconds() * 1000:.0f}" if delay else ""
+
+
+def _expires(definition: JobDefinition[Any, Any], options: EnqueueOptions) -> timedelta | datetime | None:
+    """The caller's expiry, or the job's, which counts from when the job may first run."""
+    if options.expires is not None or definition.expires_after is None:
+        return options.expires
+    if options.run_at is not None:
+        return options.run_at + definition.expires_after
+    return (options.delay or timedelta(0)) + definition.expires_after
 
 
 def _unreachable(name: str) -> QueueHealth:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, get_type_hints
 
 from pydantic import BaseModel
 
 from flowzz.errors import ConfigurationError
 from flowzz.jobs.context import JobContext
+from flowzz.jobs.duplicates import Duplicates, check_duplicates
 from flowzz.jobs.limits import Limit, check_limits
 from flowzz.jobs.options import DEFAULT_PRIORITY, check_priority
 from flowzz.jobs.payload import Payload, Result
@@ -25,6 +27,7 @@ QUEUE_NAME = re.compile(r"[a-z0-9][a-z0-9_\-]{0,62}\Z")
 P = TypeVar("P", bound=BaseModel)
 R = TypeVar("R")
 Args = ParamSpec("Args")
+Isolation = Literal["thread", "process"]
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,17 @@ class JobDefinition(Generic[P, R]):
     """A kind of job: its name, what it takes and gives, where it waits and how it is retried.
 
     - ``name``: ``plugin.job``, unique in an installation.
-    - ``timeout``: the longest one execution may take; in a thread it is cooperative. Default 15 minutes.
+    - ``timeout``: the longest one execution may take. Default 15 minutes. A process is killed then; a handler in a
+      thread is told at its next report, and one that never returns costs its worker (docs/engine.md, Timeouts).
+    - ``isolation``: ``thread`` (default, for waiting on others) or ``process`` (for CPU or memory work: killable, and a
+      crash costs one attempt of this job only).
+    - ``memory_limit``: bytes a ``process`` job may take beyond what its process starts with. Default: no limit.
     - ``max_stalled``: how often the job may lose its worker before it fails as stalled. Default 1.
     - ``priority``: 1 (first) to 10 (last). Default 5.
     - ``limits``: rates and concurrencies it is under; see ``flowzz.jobs.limits``.
+    - ``duplicates``: what happens to a second one: Unique, Throttle or Debounce; see ``flowzz.jobs.duplicates``.
+      Default: it is enqueued too.
+    - ``expires_after``: no run begins later than this after the enqueue; the job is then canceled. Default: never.
     - ``source``: the distribution it came from; stamped at registration.
     """
 
@@ -48,12 +58,26 @@ class JobDefinition(Generic[P, R]):
     max_stalled: int = 1
     priority: int = DEFAULT_PRIORITY
     limits: tuple[Limit, ...] = ()
+    duplicates: Duplicates | None = None
+    expires_after: timedelta | None = None
+    isolation: Isolation = "thread"
+    memory_limit: int | None = None
     description: str = ""
     source: str = field(default="", compare=False)
 
     def __call__(self, context: JobContext, payload: P) -> R:
         """Run the handler directly, as a test may."""
         return self.handler(context, payload)
+
+    @property
+    def is_async(self) -> bool:
+        """True for an ``async def`` handler; a worker runs it on its event loop."""
+        return inspect.iscoroutinefunction(self.handler)
+
+    def run(self, context: JobContext, payload: P) -> Any:
+        """The handler's result, in this thread; an ``async def`` handler gets a loop of its own."""
+        result: Any = self.handler(context, payload)
+        return asyncio.run(result) if self.is_async else result
 
     @property
     def plugin(self) -> str:
@@ -70,6 +94,10 @@ def job(
     max_stalled: int = 1,
     priority: int = DEFAULT_PRIORITY,
     limits: Sequence[Limit] = (),
+    duplicates: Duplicates | None = None,
+    expires_after: timedelta | None = None,
+    isolation: Isolation = "thread",
+    memory_limit: int | None = None,
 ) -> Callable[[Callable[[JobContext, P], R]], JobDefinition[P, R]]:
     """Declare a handler ``(ctx: JobContext, data: SomePayload) -> SomeResult`` as a job.
 
@@ -80,8 +108,11 @@ def job(
     def declare(handler: Callable[[JobContext, P], R]) -> JobDefinition[P, R]:
         _check_names(name, queue)
         model = _payload_model(name, handler)
-        if problem := check_limits(tuple(limits), model) or check_priority(priority):
+        problem = check_limits(tuple(limits), model) or check_priority(priority) or check_duplicates(duplicates, model)
+        if problem := problem or _check_isolation(isolation, memory_limit):
             raise ConfigurationError(f"job {name}: {problem}")
+        if expires_after is not None and expires_after <= timedelta(0):
+            raise ConfigurationError(f"job {name}: expected expires_after to be more than 0, got {expires_after}")
         return JobDefinition(
             name=name,
             handler=handler,
@@ -92,6 +123,10 @@ def job(
             max_stalled=max_stalled,
             priority=priority,
             limits=tuple(limits),
+            duplicates=duplicates,
+            expires_after=expires_after,
+            isolation=isolation,
+            memory_limit=memory_limit,
             description=(inspect.getdoc(handler) or "").partition("\n")[0],
         )
 
@@ -107,6 +142,16 @@ def _check_names(name: str, queue: str) -> None:
         raise ConfigurationError(
             f"job {name}: expected a queue name of lower-case letters, digits, '-' and '_'; got {queue!r}"
         )
+
+
+def _check_isolation(isolation: str, memory_limit: int | None) -> str | None:
+    if isolation not in ("thread", "process"):
+        return f"expected isolation to be 'thread' or 'process', got {isolation!r}"
+    if memory_limit is not None and isolation != "process":
+        return "memory_limit needs isolation='process': threads share their memory"
+    if memory_limit is not None and memory_limit < 1:
+        return f"expected memory_limit to be bytes, 1 or more, got {memory_limit}"
+    return None
 
 
 def _payload_model(name: str, handler: Callable[..., Any]) -> Any:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
 
 from flowzz.errors import InvalidRequest
 
@@ -24,6 +28,10 @@ class EnqueueOptions:
     - ``run_at``: run no earlier than this moment (aware). Not together with ``delay``.
     - ``attempts``: runs in all, instead of the job's own number.
     - ``priority``: 1 (first) to 10 (last), instead of the job's own.
+    - ``unique_key``: a text of your own (at most 200 characters) that says which jobs are the same, instead of the
+      fields the job compares; see ``flowzz.jobs.duplicates``. A job that declares nothing is then Unique.
+    - ``expires``: no run begins later than this long from now, or than this moment (aware); the job is then canceled
+      with the note "expired: …". Default: the job's ``expires_after``.
     """
 
     job_id: str | None = None
@@ -32,6 +40,8 @@ class EnqueueOptions:
     run_at: datetime | None = None
     attempts: int | None = None
     priority: int | None = None
+    unique_key: str | None = None
+    expires: timedelta | datetime | None = None
 
     def __post_init__(self) -> None:
         if self.job_id is not None and not JOB_ID.match(self.job_id):
@@ -46,6 +56,35 @@ class EnqueueOptions:
             raise InvalidRequest(f"expected attempts to be 1 to 100, got {self.attempts}")
         if self.priority is not None and (problem := check_priority(self.priority)):
             raise InvalidRequest(problem)
+        if self.unique_key is not None and not 1 <= len(self.unique_key) <= 200:
+            raise InvalidRequest(f"expected uniqueKey to have 1 to 200 characters, got {len(self.unique_key)}")
+        self._check_expires()
+
+    def _check_expires(self) -> None:
+        if isinstance(self.expires, datetime) and self.expires.tzinfo is None:
+            raise InvalidRequest("expected expires to carry a time zone, got a naive time")
+        if isinstance(self.expires, timedelta) and self.expires < timedelta(milliseconds=1):
+            raise InvalidRequest(f"expected expires to be 1 ms or more, got {self.expires.total_seconds():g} s")
+        starts = self.run_at if self.run_at is not None else self.delay
+        for kind in (timedelta, datetime):
+            if isinstance(self.expires, kind) and isinstance(starts, kind) and self.expires <= starts:  # type: ignore[operator]
+                raise InvalidRequest("the job would expire before it may run: expires is not later than delay or runAt")
+
+
+class Submission(NamedTuple):
+    """One job of a bulk enqueue; a plain tuple ``(job, payload)`` or ``(job, payload, options)`` does as well."""
+
+    job: str
+    payload: Mapping[str, Any] | BaseModel
+    options: EnqueueOptions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """``created`` is False when a job was there already: a repeat of this enqueue, or one with the same key."""
+
+    id: str
+    created: bool
 
 
 def check_priority(priority: int) -> str | None:

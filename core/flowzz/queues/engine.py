@@ -10,6 +10,7 @@ from typing import Any
 from flowzz.errors import JobNotFound, NotAllowedInState, QueueUnavailable
 from flowzz.jobs.state import STATE_OF_RQ_STATUS, JobState
 from flowzz.queues import census, keys
+from flowzz.queues.commands import CommandChannel
 from flowzz.queues.connection import Clients, connect, redis_errors
 from flowzz.queues.explain import Explanation, explain
 from flowzz.queues.limiting import LimitPage, read_limits
@@ -93,6 +94,21 @@ class Queues:
     def cancel(self, job_id: str, reason: str = "") -> None:
         """Cancel a job: at once when it has not started, else as soon as its handler looks."""
         self._manage("cancel", job_id, reason or "canceled", "waiting", "delayed", "parked", "active")
+
+    def taken(self, jobs: Sequence[tuple[str, str]]) -> list[str]:
+        """Of (id, envelope), the ids under which another job is stored."""
+        with redis_errors():
+            pipeline = self._clients.commands.pipeline(transaction=False)
+            for job_id, _ in jobs:
+                pipeline.hget(keys.JOB(job_id), "flowzz")
+            found = pipeline.execute(raise_on_error=False)
+        return [
+            job_id for (job_id, envelope), raw in zip(jobs, found, strict=True) if raw not in (None, envelope.encode())
+        ]
+
+    def commands(self, worker: str) -> CommandChannel:
+        """What RQ's tools tell that worker; nothing is sent yet."""
+        return CommandChannel(self._clients.blocking, worker)
 
     def wait(self, job_id: str, timeout: timedelta) -> JobRecord:
         """The job once it is final, or as it stands when ``timeout`` is over. Blocks on its result stream."""

@@ -11,6 +11,9 @@
 | flowzz_note | why it is postponed, released or canceled; of a parked job, the name nobody registers |
 | flowzz_progress | JSON ``[percent, note]`` |
 | flowzz_checkpoint | JSON, saved by the handler |
+| flowzz_unique | its duplicates key: ``u:`` unique, ``t:`` throttled, ``d:`` debounced |
+| flowzz_debounce_until | Unix ms; a debounced job is put off no further |
+| flowzz_expires | Unix ms; no run begins after it |
 | flowzz_cancel | reason; set while somebody wants the running job to stop |
 """
 

@@ -48,6 +48,7 @@ RESULTS = Key(
 WORKERS = Key("workers", "rq:workers", "", "set", "keys of all registered workers")
 WORKERS_OF = Key("workers_of", "rq:workers:", "queue", "set", "keys of the workers that serve the queue")
 WORKER = Key("worker", "rq:worker:", "worker", "hash", "RQ's worker fields; expires when heartbeats stop")
+PUBSUB = Key("pubsub", "rq:pubsub:", "worker", "channel", "RQ's commands to the worker, JSON")
 SUSPENDED = Key("suspended", "rq:suspended", "", "string", "set by `rq suspend`: no worker claims")
 PARKED = Key("parked", "flowzz:parked:", "queue", "zset", "ids of jobs whose plugin is missing; score: Unix seconds")
 LANE = Key("lane", "flowzz:lane:", "queue|lane", "list", "waiting job ids of one lane; the head runs next")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from flowzz.queues.admission import PLAIN, Admission
 from flowzz.queues.connection import Clients, redis_errors
 from flowzz.queues.fields import Envelope, dump_call
 from flowzz.queues.keys import STEPS, WAKE
@@ -30,6 +31,7 @@ class NewJob:
     timeout_s: int
     due: str = ""
     lane: Lane = field(default_factory=Lane)
+    admission: Admission = PLAIN
 
     def arguments(self) -> list[str | int]:
         return [
@@ -42,6 +44,7 @@ class NewJob:
             self.due,
             self.lane.name,
             self.lane.rules,
+            self.admission.dump(),
         ]
 
 
@@ -120,12 +123,16 @@ class Transitions:
         with redis_errors():
             return script(args=arguments)
 
-    def enqueue(self, jobs: Sequence[NewJob]) -> list[int]:
-        """For each job 1 stored, 0 there already (a repeat), -1 its id belongs to another job."""
+    def enqueue(self, jobs: Sequence[NewJob]) -> list[int | str]:
+        """All or nothing. For each job 1 stored, 0 there already (a repeat), or the id of the one that stands for it.
+
+        -1: its id belongs to another job; then nothing was stored, and the others answer -2.
+        """
         arguments: list[Any] = [len(jobs)]
         for job in jobs:
             arguments += job.arguments()
-        return [int(answer) for answer in self._run("enqueue", arguments)]
+        answers = self._run("enqueue", arguments)
+        return [answer.decode() if isinstance(answer, bytes) else int(answer) for answer in answers]
 
     def fire(self, schedule: str, tick_ms: int, jobs: Sequence[NewJob]) -> int | None:
         """Claim the tick and enqueue its jobs; None when somebody else claimed it (or a newer one), else how many."""

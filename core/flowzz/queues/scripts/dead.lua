@@ -9,6 +9,7 @@
 -- @include events
 -- @include place
 -- @include duplicates
+-- @include retries
 -- @include revive
 
 local now = now_ms()

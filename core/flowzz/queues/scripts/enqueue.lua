@@ -1,19 +1,30 @@
 -- Store jobs and put each in its queue, or in its delayed set.
 -- KEYS: none (keys are built from ids; Redis Cluster is not supported).
 -- ARGV: 1 number of jobs; then for each: id, queue, data (RQ's call), envelope (JSON), description, timeout (s),
---       due (Unix ms, or 'in:<ms>' from now, or ''), lane (see place.lua), rules of its limits ('key=rule,…' or '').
--- Events: waiting, delayed.
--- Returns: for each job 1 stored, 0 it is there already with the same envelope (a repeat), -1 the id is taken.
+--       due (Unix ms, or 'in:<ms>' from now, or ''), lane (see place.lua), rules of its limits ('key=rule,…' or ''),
+--       more (JSON {key, window_ms, max_wait_ms, expires}: duplicates key and expiry, see admission.py; or '').
+-- All or nothing: when the id of one is taken, none is stored.
+-- Events: waiting, delayed, debounced.
+-- Returns: for each job 1 stored, 0 it is there already with the same envelope (a repeat), -1 the id is taken, -2 not
+--   stored because the id of another is taken, or the id (text) of the job that stands for it by its duplicates key.
 -- @include time
 -- @include events
 -- @include place
+-- @include duplicates
+-- @include retries
 -- @include enqueue
 
 local now = now_ms()
 local stamp = iso(now)
+local count = tonumber(ARGV[1])
 local answers = {}
-for i = 1, tonumber(ARGV[1]) do
-  answers[i] = enqueue_one(now, stamp, 2 + (i - 1) * 9)
+local taken = false
+local function values(i) return 2 + (i - 1) * ENQUEUE_VALUES end
+for i = 1, count > 1 and count or 0 do
+  answers[i] = id_taken(values(i)) and -1 or -2
+  taken = taken or answers[i] == -1
 end
+if taken then return answers end
+for i = 1, count do answers[i] = enqueue_one(now, stamp, values(i)) end
 publish()
 return answers

@@ -7,11 +7,12 @@
 -- @include events
 -- @include place
 -- @include duplicates
+-- @include retries
 -- @include revive
 
 local action, id, reason = ARGV[1], ARGV[2], ARGV[3]
 local key = K.job .. id
-local job = redis.pcall('HMGET', key, 'status', 'origin', 'flowzz_lane')
+local job = redis.pcall('HMGET', key, 'status', 'origin', 'flowzz_lane', 'flowzz_unique')
 if job.err then job = {false, false, false} end
 local status, queue = job[1], job[2]
 if not status or not queue then return {'missing'} end
@@ -43,12 +44,14 @@ else
     revive(now, id, queue, job[3], reason)
     note('waiting', queue, id, 'retry')
   elseif action == 'remove' then
+    undo_key(id, job[4])
     forget(id)
     note('removed', queue, id)
   else
     redis.call('HSET', key, 'status', 'canceled', 'ended_at', iso(now), 'flowzz_note', reason)
     redis.call('ZADD', K.canceled .. queue, string.format('%.3f', now / 1000 + YEAR), id)
     trim(K.canceled .. queue, tonumber(ARGV[4]))
+    undo_key(id, job[4])
     note('canceled', queue, id)
   end
 end

@@ -1,12 +1,15 @@
 -- Give back the jobs whose lease has ended, in all queues; a job that stalls too often fails. Slots of limits that are
--- free though somebody waits for them are offered again.
+-- free though somebody waits for them are offered again. Lanes and parked jobs are brought in line with what plain RQ did.
 -- KEYS: none.
 -- ARGV: 1 most jobs to move, 2 keep failed, 3 text of the failure (base64 of zlib), 4 max stalled of a job without envelope.
--- Events: stalled, failed, quarantined.
+-- Events: stalled, failed, waiting (pushed by plain RQ).
 -- Returns: for each job moved {queue, id, execution id, 'waiting' | 'failed' | 'gone'}.
 -- @include time
 -- @include events
 -- @include place
+-- @include duplicates
+-- @include retries
+-- @include adopt
 -- @include rescue
 
 local now = now_ms()
@@ -15,6 +18,8 @@ local moved = {}
 for _, queue_key in ipairs(redis.call('SMEMBERS', K.queues)) do
   if string.sub(queue_key, 1, #K.queue) == K.queue and #moved < tonumber(ARGV[1]) then
     local queue = string.sub(queue_key, #K.queue + 1)
+    reconcile(queue)
+    tidy_parked(queue)
     local late = redis.pcall('ZRANGEBYSCORE', K.wip .. queue, '-inf', string.format('%.3f', now / 1000),
       'LIMIT', 0, tonumber(ARGV[1]) - #moved)
     if not late.err then

@@ -9,7 +9,7 @@
 --       kind: completed, retrying, failed, postponed, released, parked, canceled.
 -- Settling counts only while the execution holds its lease (its member is in rq:wip).
 -- A repeat with the token of the worker's last step settles nothing and answers as then.
--- Events: completed, retrying, failed, postponed, released, parked, canceled, active, waiting (promoted),
+-- Events: completed, retrying, failed, postponed, released, parked, canceled, expired, active, waiting (promoted),
 --         late_commit_rejected, quarantined, duplicate (an id that was queued twice).
 -- Returns: {verdicts, claims, next due (Unix ms or -1), now (Unix ms)};
 --   verdict: 1 settled, 0 refused (lease lost), 2 the job's hash was gone;
@@ -17,7 +17,11 @@
 -- @include time
 -- @include events
 -- @include place
+-- @include duplicates
+-- @include expire
 -- @include settle
+-- @include retries
+-- @include adopt
 -- @include claim
 
 local worker, token = ARGV[1], ARGV[2]
@@ -61,14 +65,14 @@ end
 if want > 0 and redis.call('EXISTS', K.suspended) == 0 then
   local pauses = redis.call('EXISTS', K.paused) == 1
   for _, queue in ipairs(queues) do
-    sooner(promote(now, stamp, queue))
+    sooner(promote(now, stamp, queue, keep.failed))
     local pause = pauses and redis.call('HGET', K.paused, 'queue:' .. queue)
     local till = pause and cjson.decode(pause)[2]
     if pause and not (type(till) == 'number' and till <= now) then
       if type(till) == 'number' then sooner(till) end
     elseif #claims < want then
       sooner(claim({now = now, stamp = stamp, worker = worker, token = token, queue = queue, claims = claims,
-        pauses = pauses, ends = string.format('%.3f', (now + lease) / 1000)}, want - #claims))
+        pauses = pauses, keep = keep.failed, ends = string.format('%.3f', (now + lease) / 1000)}, want - #claims))
     end
   end
 end

@@ -1,4 +1,5 @@
--- promote(now, stamp, queue): delayed jobs that are due start to wait; returns the next due time (Unix ms) or -1.
+-- promote(now, stamp, queue, keep): delayed jobs that are due start to wait, or end when they have expired; returns the
+-- next due time (Unix ms) or -1.
 -- unblock(now, queue): lanes whose time has come are ready again; returns when the next one is (Unix ms) or -1.
 -- claim(…): take up to n waiting jobs of a queue under a lease, in turn, appended to `claims`.
 -- reclaim(list): the claims of a repeated step that still hold their lease.
@@ -8,7 +9,7 @@ local function quarantine(now, queue, id, reason)
   note('quarantined', queue, id, reason)
 end
 
-local function promote(now, stamp, queue)
+local function promote(now, stamp, queue, keep)
   local registry = K.scheduled .. queue
   local first = redis.pcall('ZRANGE', registry, 0, 99, 'WITHSCORES')
   if first.err then return -1 end
@@ -16,8 +17,10 @@ local function promote(now, stamp, queue)
     local id, due = first[i], tonumber(first[i + 1]) * 1000
     if due > now then return due end
     redis.call('ZREM', registry, id)
-    local job = redis.pcall('HMGET', K.job .. id, 'data', 'flowzz_lane')
-    if not job.err and job[1] then
+    local job = redis.pcall('HMGET', K.job .. id, 'data', 'flowzz_lane', 'flowzz_expires')
+    if not job.err and job[3] and tonumber(job[3]) <= now then
+      expire(now, stamp, queue, id, keep)
+    elseif not job.err and job[1] then
       redis.call('HSET', K.job .. id, 'status', 'queued', 'enqueued_at', stamp)
       push(queue, id, home_lane(id, job[2]), false)
       note('waiting', queue, id)
@@ -39,41 +42,6 @@ local function unblock(now, queue)
     ready(queue, lane)
   end
   return #first == 200 and now or -1
-end
-
--- adopt(queue): give a lane to what plain RQ pushed, which stands at the tail, or at the head when pushed in front.
-local ADOPT = 200
-
-local function adopt(queue)
-  local length = redis.pcall('LLEN', K.queue .. queue)
-  if type(length) ~= 'number' then return end
-  local laned = tonumber(redis.call('HGET', K.laned, queue) or '0')
-  if length <= laned then return end
-  local unknown = {}
-  local function look(ids)
-    for _, id in ipairs(ids) do
-      local lane = redis.pcall('HGET', K.job .. id, 'flowzz_lane')
-      if not lane or lane == '' or type(lane) == 'table' then unknown[#unknown + 1] = id end
-    end
-  end
-  look(redis.call('LRANGE', K.queue .. queue, length > ADOPT and -ADOPT or 0, -1))
-  if length > ADOPT then
-    look(redis.call('LRANGE', K.queue .. queue, 0, math.min(ADOPT, length - ADOPT) - 1))
-  end
-  for _, id in ipairs(unknown) do
-    if redis.call('TYPE', K.job .. id).ok == 'hash' then
-      redis.call('HSET', K.job .. id, 'flowzz_lane', FOREIGN)
-    end
-    enter(queue, id, FOREIGN, false)
-  end
-  if #unknown == 0 and redis.call('EXISTS', K.rings .. queue, K.blocked .. queue) == 0 then
-    -- The count is off and no lane is left: index what stands in the list anew.
-    redis.call('HSET', K.laned, queue, 0)
-    for _, id in ipairs(redis.call('LRANGE', K.queue .. queue, 0, 999)) do
-      local lane = redis.pcall('HGET', K.job .. id, 'flowzz_lane')
-      enter(queue, id, type(lane) == 'string' and lane ~= '' and lane or FOREIGN, false)
-    end
-  end
 end
 
 -- hindrance(…): why a lane may not run now: until (Unix ms or 'inf') and what blocks it, or nil.
@@ -122,7 +90,12 @@ local function admit(turn, keys, member)
   end
 end
 
-local FIELDS = {'data', 'flowzz', 'flowzz_attempts', 'flowzz_stalled', 'flowzz_checkpoint', 'timeout', 'status'}
+local FIELDS = {'data', 'flowzz', 'flowzz_attempts', 'flowzz_stalled', 'flowzz_checkpoint', 'timeout', 'status',
+  'flowzz_expires'}
+
+-- A job of one of these statuses is somewhere else too, or was canceled by plain RQ: what stood in the queue is dropped.
+local ELSEWHERE = {started = true, finished = true, failed = true, stopped = true, canceled = true, scheduled = true,
+  deferred = true}
 
 -- start(turn, id, lane): put one id that has left queue and lane under a lease; its member in rq:wip, or nil when it was
 -- no job. The lane is stored anew: plain RQ may have taken and enqueued an id of ours meanwhile, and the slots must return.
@@ -133,8 +106,11 @@ local function start(turn, id, lane)
     quarantine(turn.now, turn.queue, id, 'its key does not hold a hash')
   elseif not read[1] then
     quarantine(turn.now, turn.queue, id, 'it was waiting, but its hash is gone')
-  elseif read[7] == 'started' then
-    note('duplicate', turn.queue, id, 'it was in the queue while it ran')
+  elseif ELSEWHERE[read[7]] then
+    note('duplicate', turn.queue, id, 'it was in the queue while it was ' .. read[7])
+  elseif read[8] and tonumber(read[8]) <= turn.now then
+    expire(turn.now, turn.stamp, turn.queue, id, turn.keep)
+    turn.expired = (turn.expired or 0) + 1
   else
     local execution = turn.token .. '-' .. (#turn.claims + 1)
     redis.call('HSET', key, 'status', 'started', 'started_at', turn.stamp, 'worker_name', turn.worker,
@@ -197,7 +173,7 @@ local function one_turn(turn, priority, n)
   return gave
 end
 
-local MOST_BLOCKED = 1000
+local MOST_BLOCKED, MOST_EXPIRED = 1000, 1000
 
 local function claim(turn, n)
   local queue = turn.queue
@@ -205,7 +181,7 @@ local function claim(turn, n)
   turn.next_unblock = unblock(turn.now, queue)
   turn.leases = {}
   local before, refused = #turn.claims, 0
-  while #turn.claims - before < n and refused < MOST_BLOCKED do
+  while #turn.claims - before < n and refused < MOST_BLOCKED and (turn.expired or 0) < MOST_EXPIRED do
     local priority = redis.call('ZRANGE', K.rings .. queue, 0, 0)[1]
     if not priority then break end
     if one_turn(turn, priority, n - (#turn.claims - before)) == 0 then refused = refused + 1 end
@@ -214,7 +190,8 @@ local function claim(turn, n)
     end
   end
   if #turn.leases > 0 then redis.call('ZADD', K.wip .. queue, unpack(turn.leases)) end
-  if #turn.claims - before >= n and redis.call('EXISTS', K.rings .. queue) == 1 then wake(queue) end
+  local stopped = #turn.claims - before >= n or (turn.expired or 0) >= MOST_EXPIRED
+  if stopped and redis.call('EXISTS', K.rings .. queue) == 1 then wake(queue) end
   return turn.next_unblock
 end
 

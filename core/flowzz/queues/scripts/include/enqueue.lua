@@ -1,24 +1,82 @@
--- enqueue_one(now, stamp, at): store one job and place it; its nine values start at ARGV[at] (see enqueue.lua).
--- due: Unix ms, or '' for at once. Returns 1 stored, 0 the same job is there already, -1 the id is another job's.
+-- enqueue_one(now, stamp, at): store one job and place it; its values start at ARGV[at] (see enqueue.lua).
+-- Returns 1 stored, 0 the same job is there already, -1 the id is another job's, or the id (text) of the job that stands
+-- for it by its duplicates key; a debounced one has then taken over its payload.
+
+local ENQUEUE_VALUES = 10
+
+-- moment(now, text): Unix ms of 'in:<ms>' or '<ms>', nil for ''.
+local function moment(now, text)
+  if not text or text == '' then return nil end
+  if string.sub(text, 1, 3) == 'in:' then return now + tonumber(string.sub(text, 4)) end
+  return tonumber(text)
+end
+
+local function note_limits(rules)
+  for key, rule in string.gmatch(rules, '([^=,]+)=([^,]+)') do redis.call('HSET', K.limits, key, rule) end
+end
+
+-- id_taken(at): the id at ARGV[at] is that of another job.
+local function id_taken(at)
+  local key = K.job .. ARGV[at]
+  return redis.call('EXISTS', key) == 1 and redis.pcall('HGET', key, 'flowzz') ~= ARGV[at + 3]
+end
+
+-- debounce(now, id, extra, …): the job that is still delayed takes over payload and lane, and is put off.
+local function debounce(now, id, extra, data, lane, rules)
+  local key = K.job .. id
+  local job = redis.call('HMGET', key, 'origin', 'flowzz_debounce_until')
+  local due = now + extra.window_ms
+  if job[2] and tonumber(job[2]) < due then due = tonumber(job[2]) end
+  redis.call('HSET', key, 'data', data, 'flowzz_lane', lane)
+  local expires = moment(now, extra.expires)
+  if expires then redis.call('HSET', key, 'flowzz_expires', string.format('%.0f', expires)) end
+  note_limits(rules)
+  redis.call('ZADD', K.scheduled .. job[1], 'XX', string.format('%.3f', due / 1000), id)
+  note('debounced', job[1], id)
+end
+
+-- admit_more(now, key, id, extra): store what only some jobs have.
+local function admit_more(now, key, id, extra)
+  local expires = moment(now, extra.expires)
+  if expires then redis.call('HSET', key, 'flowzz_expires', string.format('%.0f', expires)) end
+  if extra.key then
+    redis.call('HSET', key, 'flowzz_unique', extra.key)
+    if string.sub(extra.key, 1, 2) == 't:' then
+      redis.call('SET', K.throttle .. extra.key, id, 'PX', extra.window_ms)
+    else
+      redis.call('HSET', K.unique, extra.key, id)
+    end
+  end
+  if extra.max_wait_ms then
+    redis.call('HSET', key, 'flowzz_debounce_until', string.format('%.0f', now + extra.max_wait_ms))
+  end
+end
 
 local function enqueue_one(now, stamp, at)
-  local id, queue, data, envelope, description, timeout, due, lane, rules = unpack(ARGV, at, at + 8)
-  if string.sub(due, 1, 3) == 'in:' then
-    due = tostring(now + tonumber(string.sub(due, 4)))
-  end
+  local id, queue, data, envelope, description, timeout, due, lane, rules, extra = unpack(ARGV, at, at + 9)
   local key = K.job .. id
   if redis.call('EXISTS', key) == 1 then
-    return redis.pcall('HGET', key, 'flowzz') == envelope and 0 or -1
+    return id_taken(at) and -1 or 0
   end
-  local later = due ~= '' and tonumber(due) > now
+  due = moment(now, due)
+  extra = extra ~= '' and cjson.decode(extra) or nil
+  if extra and extra.key then
+    local first = standing(now, extra.key)
+    local debounced = string.sub(extra.key, 1, 2) == 'd:'
+    if first and debounced then debounce(now, first, extra, data, lane, rules) end
+    if first then return first end
+    if debounced then due = now + extra.window_ms end
+  end
+  local later = due and due > now
   redis.call('HSET', key,
     'data', data, 'flowzz', envelope, 'origin', queue, 'description', description, 'timeout', timeout,
-    'flowzz_lane', lane,
+    'flowzz_lane', lane, 'retries_left', retries_at_first(envelope) or 0,
     'created_at', stamp, 'enqueued_at', later and '' or stamp, 'status', later and 'scheduled' or 'queued')
+  if extra then admit_more(now, key, id, extra) end
   redis.call('SADD', K.queues, K.queue .. queue)
-  for key, rule in string.gmatch(rules, '([^=,]+)=([^,]+)') do redis.call('HSET', K.limits, key, rule) end
+  note_limits(rules)
   if later then
-    redis.call('ZADD', K.scheduled .. queue, string.format('%.3f', tonumber(due) / 1000), id)
+    redis.call('ZADD', K.scheduled .. queue, string.format('%.3f', due / 1000), id)
     note('delayed', queue, id)
   else
     push(queue, id, lane, false)

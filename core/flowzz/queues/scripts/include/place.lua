@@ -37,16 +37,43 @@ local function unready(queue, lane)
   end
 end
 
+-- each_lane(queue, use): call use(lane) for every lane of the queue, ready or blocked.
+local function each_lane(queue, use)
+  local lanes = redis.call('ZRANGE', K.blocked .. queue, 0, -1)
+  for _, priority in ipairs(redis.call('ZRANGE', K.rings .. queue, 0, -1)) do
+    local place = queue .. '|' .. priority
+    for _, company in ipairs(redis.call('LRANGE', K.ring .. place, 0, -1)) do
+      for _, lane in ipairs(redis.call('LRANGE', K.group .. place .. '|' .. company, 0, -1)) do
+        lanes[#lanes + 1] = lane
+      end
+    end
+  end
+  for _, lane in ipairs(lanes) do use(lane) end
+end
+
+-- drop_lanes(queue): plain RQ emptied the list, so whatever is in the lanes waits no more.
+local function drop_lanes(queue)
+  each_lane(queue, function(lane)
+    redis.call('UNLINK', K.lane .. queue .. '|' .. lane)
+    unready(queue, lane)
+  end)
+  redis.call('HDEL', K.laned, queue)
+end
+
+-- enter(queue, id, lane, front): index one id of the list; returns how many are indexed.
 local function enter(queue, id, lane, front)
   local push = front and 'LPUSH' or 'RPUSH'
   if redis.call(push, K.lane .. queue .. '|' .. lane, id) == 1 then ready(queue, lane) end
-  redis.call('HINCRBY', K.laned, queue, 1)
+  return redis.call('HINCRBY', K.laned, queue, 1)
 end
 
 -- push(queue, id, lane, front): a job starts to wait; the caller has stored the lane in its hash.
 local function push(queue, id, lane, front)
-  redis.call(front and 'LPUSH' or 'RPUSH', K.queue .. queue, id)
-  enter(queue, id, lane, front)
+  local waiting = redis.call(front and 'LPUSH' or 'RPUSH', K.queue .. queue, id)
+  if enter(queue, id, lane, front) > 1 and waiting == 1 then
+    drop_lanes(queue)
+    enter(queue, id, lane, front)
+  end
 end
 
 -- withdraw(queue, id, lane): a waiting job stops to wait, wherever in its lane it is.

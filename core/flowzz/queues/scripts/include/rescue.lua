@@ -8,18 +8,18 @@ end
 
 local function rescue(now, stamp, queue, member, keep, text, default)
   redis.call('ZREM', K.wip .. queue, member)
-  local colon = string.find(member, ':', 1, true)
-  local id = colon and string.sub(member, 1, colon - 1) or member
-  local execution = colon and string.sub(member, colon + 1) or ''
+  local id, execution = string.match(member, '^(.*):([^:]*)$')
+  if not id then id, execution = member, '' end
   local key = K.job .. id
   local job = redis.pcall('HMGET', key, 'status', 'flowzz', 'flowzz_stalled', 'worker_name', 'flowzz_execution',
-    'flowzz_attempts', 'flowzz_lane')
+    'flowzz_attempts', 'flowzz_lane', 'flowzz_unique')
   if not job.err then release(queue, job[7], member) end
-  if job.err or job[1] ~= 'started' or (job[5] and job[5] ~= execution) then
+  local another = job[5] and job[5] ~= execution and redis.call('ZSCORE', K.wip .. queue, id .. ':' .. job[5])
+  if job.err or job[1] ~= 'started' or another then
     return {queue, id, execution, 'gone'}
   end
-  local stalled = tonumber(job[3] or '0') + 1
-  local attempt = tostring(tonumber(job[6] or '0') + 1)
+  local stalled = (tonumber(job[3]) or 0) + 1
+  local attempt = tostring((tonumber(job[6]) or 0) + 1)
   local failed = stalled > max_stalled(job[2], default)
   local error = cjson.encode({type = 'Stalled', message = 'its worker ' .. (job[4] or '?') .. ' was lost'})
   local entry = {'type', failed and 2 or 4, 'worker_name', job[4] or '', 'execution_id', execution,
@@ -34,6 +34,7 @@ local function rescue(now, stamp, queue, member, keep, text, default)
     redis.call('HSET', key, 'status', 'failed', 'ended_at', stamp, 'flowzz_stalled', stalled, 'flowzz_error', error)
     redis.call('ZADD', K.failed .. queue, string.format('%.3f', now / 1000 + YEAR), id)
     trim(K.failed .. queue, keep)
+    free_key(id, job[8])
     note('failed', queue, id, 'stalled')
     return {queue, id, execution, 'failed'}
   end

@@ -6,6 +6,7 @@ local function revive(now, id, queue, lane, reason)
   redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso(now), 'ended_at', '', 'flowzz_attempts', '0',
     'flowzz_stalled', '0', 'flowzz_note', reason)
   redis.call('HDEL', key, 'flowzz_cancel', 'flowzz_error', 'flowzz_expires', 'flowzz_debounce_until')
+  restore_retries(key, redis.call('HGET', key, 'flowzz'))
   retake_key(id, redis.call('HGET', key, 'flowzz_unique'))
   push(queue, id, home_lane(id, lane), false)
   wake(queue)

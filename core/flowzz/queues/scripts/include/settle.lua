@@ -1,5 +1,6 @@
 -- settle(now, stamp, worker, touched, s): end one execution, if it still holds its lease.
 -- Returns 1 settled, 0 refused, 2 the job's hash is gone. `touched` collects registries to trim.
+-- What plain RQ did to the job while it ran stands: canceled by RQ it ends canceled, enqueued anew it waits.
 
 local RQ_TYPE = {completed = 1, failed = 2, canceled = 3, retrying = 4, postponed = 4, released = 4, parked = 4}
 
@@ -23,16 +24,31 @@ local FINAL = {
   canceled = {status = 'canceled', registry = K.canceled, keep = 'failed'},
 }
 
+-- is_taken(key, job, s): plain RQ moved the job since this execution claimed it; a cancel ends it here.
+local function is_taken(key, job, s)
+  if job[4] == 'canceled' then
+    s.kind, s.body, s.error, s.hold, s.note = 'canceled', '', '', '', 'canceled by plain RQ while it ran'
+    s.made = math.max(tonumber(s.attempt) - 1, 0)
+    return false
+  end
+  return job[4] ~= 'started' or job[5] ~= s.execution
+end
+
 local function settle(now, stamp, worker, touched, s)
   if redis.call('ZREM', K.wip .. s.queue, s.id .. ':' .. s.execution) == 0 then
     note('late_commit_rejected', s.queue, s.id, s.execution)
     return 0
   end
   local key = K.job .. s.id
-  local job = redis.call('HMGET', key, 'data', 'flowzz_lane')
+  local job = redis.call('HMGET', key, 'data', 'flowzz_lane', 'flowzz_unique', 'status', 'flowzz_execution', 'retries_left')
   release(s.queue, job[2], s.id .. ':' .. s.execution)
   if not job[1] then
+    redis.call('UNLINK', K.results .. s.id, K.log .. s.id)
     return 2
+  end
+  if is_taken(key, job, s) then
+    note('late_commit_rejected', s.queue, s.id, s.execution)
+    return 0
   end
   local final = FINAL[s.kind]
   if final then
@@ -41,6 +57,7 @@ local function settle(now, stamp, worker, touched, s)
     local registry = final.registry .. s.queue
     redis.call('ZADD', registry, string.format('%.3f', now / 1000 + YEAR), s.id)
     touched[registry] = final.keep
+    if job[3] then free_key(s.id, job[3]) end
     if s.kind == 'completed' then
       redis.call('HINCRBY', K.worker .. worker, 'successful_job_count', 1)
     elseif s.kind == 'failed' then
@@ -56,6 +73,9 @@ local function settle(now, stamp, worker, touched, s)
   else
     redis.call('HSET', key, 'status', 'scheduled', 'flowzz_attempts', s.made, 'flowzz_error', s.error,
       'flowzz_note', s.note)
+    if s.kind == 'retrying' and job[6] then
+      redis.call('HSET', key, 'retries_left', math.max((tonumber(job[6]) or 0) - 1, 0), 'number_of_retries', s.made)
+    end
     redis.call('ZADD', K.scheduled .. s.queue, string.format('%.3f', (now + tonumber(s.delay)) / 1000), s.id)
     wake(s.queue)
   end

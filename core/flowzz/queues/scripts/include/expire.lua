@@ -1,0 +1,16 @@
+-- expire(now, stamp, queue, id, keep): end a job that may not start any more; the caller has taken it out of its place.
+-- It is canceled, and its history ends with the outcome 'expired'.
+
+local function expire(now, stamp, queue, id, keep)
+  local key = K.job .. id
+  local job = redis.call('HMGET', key, 'flowzz_expires', 'flowzz_attempts', 'flowzz_unique')
+  local said = 'expired: it could not start by ' .. iso(tonumber(job[1]))
+  redis.call('XADD', K.results .. id, 'MAXLEN', '100', '*', 'type', 3, 'worker_name', '', 'execution_id', '',
+    'execution_ended_at', string.format('%.6f', now / 1000), 'outcome', 'expired',
+    'attempt', tostring(tonumber(job[2] or '0') + 1), 'note', said)
+  redis.call('HSET', key, 'status', 'canceled', 'ended_at', stamp, 'flowzz_note', said)
+  redis.call('ZADD', K.canceled .. queue, string.format('%.3f', now / 1000 + YEAR), id)
+  trim(K.canceled .. queue, keep)
+  free_key(id, job[3])
+  note('expired', queue, id)
+end
