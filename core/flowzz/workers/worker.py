@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 import structlog
 
@@ -20,11 +21,15 @@ from flowzz.app import Flowzz
 from flowzz.errors import ConfigurationError, QueueUnavailable
 from flowzz.jobs.outcome import Released
 from flowzz.queues.transitions import Settlement, StepReply
-from flowzz.workers.execution import Execution
-from flowzz.workers.execution import run as run_execution
+from flowzz.workers.apart import Pen
+from flowzz.workers.commands import CommandListener
+from flowzz.workers.ending import REPLACE_ME, Limits
+from flowzz.workers.eventloop import EventLoop
+from flowzz.workers.execution import Execution, never_returned, perform, prepare
 from flowzz.workers.journal import Journal
 from flowzz.workers.leases import Held, LeaseKeeper
 from flowzz.workers.mailbox import Done, Mailbox, Waiter
+from flowzz.workers.overseer import Overseer, Pulse
 from flowzz.workers.reporter import Reporter
 from flowzz.workers.settlement import done as done_with
 from flowzz.workers.sweeper import Sweeper
@@ -39,7 +44,7 @@ RETRY_FIRST_S, RETRY_MOST_S = 0.1, 2.0
 class Worker:
     """Runs jobs of ``queues`` (default: all that plugins register), ``concurrency`` at a time.
 
-    ``run`` blocks; ``stop`` may be called from another thread or a signal handler.
+    ``run`` blocks; ``stop`` and ``replace`` may be called from another thread or a signal handler.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class Worker:
         name: str | None = None,
         queues: Sequence[str] | None = None,
         concurrency: int | None = None,
+        limits: Limits = Limits(),  # noqa: B008 - a frozen value
     ) -> None:
         settings = app.settings
         self.app = app
@@ -65,10 +71,28 @@ class Worker:
         self._stopping = threading.Event()
         self._forced = threading.Event()
         self._give_up_at = float("inf")
+        self._replaced = ""
+        self._limits = limits
+        self._settled = 0
         self._turn = 0
         self._journal = Journal(self.name)
         self._waiter = Waiter(self._transitions, self.queues, self._mailbox.knock)
         self._sweeper = Sweeper(app)
+        self._listener = CommandListener(app.queues, self.name, held=self._holding, stop=self.stop)
+        self._pen = Pen(app)
+        self._loop = EventLoop()
+        self._pulse = Pulse()
+        self._overseer = Overseer(
+            every=settings.heartbeat,
+            timeout_grace=settings.timeout_grace,
+            watchdog=settings.watchdog,
+            max_memory=limits.max_memory,
+            pulse=self._pulse,
+            held=self._holding,
+            give_up=self._give_up,
+            replace=self.replace,
+            reconnect=app.queues.reconnect,
+        )
         self._keeper = LeaseKeeper(
             self._transitions,
             self.name,
@@ -87,24 +111,37 @@ class Worker:
         self._stopping.set()
         self._mailbox.knock()
 
+    def replace(self, reason: str) -> None:
+        """Claim no more, let what is active finish however long it takes, and ask for another worker in this one's place."""
+        self._replaced = self._replaced or reason
+        self._stopping.set()
+        self._mailbox.knock()
+
     def run(self) -> int:
-        """Work until stopped. 0 when every job finished, 1 when some went back to their queue unfinished."""
+        """Work until stopped. 0 when every job finished, 1 when some went back to their queue unfinished.
+
+        REPLACE_ME when it ended by itself, and another should take its place.
+        """
         self._begin()
         try:
             self._work()
             unfinished = self._drain()
         finally:
             self._end()
-        log.info("worker stopped", worker=self.name, unfinished=unfinished)
-        return 1 if unfinished else 0
+        asked = self._give_up_at < float("inf")
+        log.info("worker stopped", worker=self.name, unfinished=unfinished, replaced_because=self._replaced or None)
+        return 1 if unfinished else REPLACE_ME if self._replaced and not asked else 0
 
     def _begin(self) -> None:
+        self._pen.warm()
         for number in range(self.concurrency):
             threading.Thread(target=self._handle, name=f"flowzz-job-{number + 1}", daemon=True).start()
         self._register()
         self._keeper.start()
         self._waiter.start()
         self._sweeper.start()
+        self._listener.start()
+        self._overseer.start()
         log.info("worker started", worker=self.name, queues=self.queues, concurrency=self.concurrency)
 
     def _register(self) -> None:
@@ -128,6 +165,8 @@ class Worker:
         while not self._stopping.is_set():
             free = self.concurrency - len(self._held) + len(done)
             reply = self._step(done, want=free) if done or free else None
+            if self._limits.burst and reply and not reply.claims and not self._held:
+                return
             if self._waiter.take_news() and not free:
                 self._pass_news_on()
             room = self.concurrency - len(self._held)
@@ -151,15 +190,19 @@ class Worker:
         token = uuid.uuid4().hex
         settlements = [ended.settlement for ended in done]
         delay = RETRY_FIRST_S
+        self._pulse.begin()
         while True:
             try:
                 reply = self._try_step(token, settlements, want)
             except QueueUnavailable as error:
+                self._pulse.tried()
                 log.warning("step failed", error=str(error), settling=len(settlements), again_s=round(delay, 1))
                 if self._forced.wait(delay) or time.monotonic() > self._give_up_at:
+                    self._pulse.done()
                     return None
                 delay = min(delay * 2, RETRY_MOST_S)
                 continue
+            self._pulse.done()
             self._accept(done, reply)
             return reply
 
@@ -187,15 +230,36 @@ class Worker:
         for claim in reply.claims:
             self._inbox.put(self._held[claim.execution_id])
         self._journal.write(done, reply)
+        self._settled += len(done)
+        if self._limits.max_jobs is not None and self._settled >= self._limits.max_jobs:
+            self.replace(f"it ran {self._settled} jobs")
 
     def _handle(self) -> None:
         while (held := self._inbox.get()) is not None:
             claim, reporter = held
             if self._forced.is_set():
                 continue
-            execution = run_execution(Execution(self.app, self.name, claim, reporter))
-            assert execution.outcome is not None  # noqa: S101 - run() always sets it
-            self._mailbox.put(done_with(claim, execution.outcome))
+            execution = prepare(Execution(self.app, self.name, claim, reporter, self._pen.run))
+            definition = execution.definition
+            if execution.outcome is not None or definition is None:
+                self._finished(execution)
+            elif definition.is_async and definition.isolation == "thread":
+                self._loop.submit(execution, self._finished)
+            else:
+                self._finished(perform(execution))
+
+    def _finished(self, execution: Execution) -> None:
+        outcome = execution.outcome or Released("nothing ran it")
+        self._mailbox.put(done_with(execution.claim, outcome))
+
+    def _give_up(self, held: Held) -> None:
+        """Settle without its handler; nothing is claimed from here on, so no job waits for the thread it holds."""
+        claim, reporter = held
+        self.replace(f"the handler of job {claim.job_id} never returned")
+        reporter.mark_lost()
+        execution = Execution(self.app, self.name, claim, reporter)
+        grace = timedelta(seconds=self.app.settings.timeout_grace)
+        self._mailbox.put(done_with(claim, never_returned(execution, grace)))
 
     def _step_back(self, done: Sequence[Done]) -> None:
         if done:
@@ -205,20 +269,27 @@ class Worker:
         """Settle what finishes within the grace; hand the rest back. Returns how many were handed back."""
         if self._held:
             log.info("waiting for active jobs", worker=self.name, active=len(self._held))
+        for _, reporter in self._holding():
+            reporter.nudge()
         while self._held and not self._forced.is_set() and (left := self._give_up_at - time.monotonic()) > 0:
-            self._step_back(self._mailbox.take(left))
+            self._step_back(self._mailbox.take(min(left, POLL_S)))
         self._step_back(self._mailbox.take(0))
         unfinished = [done_with(claim, Released("its worker stopped")) for claim, _ in self._holding()]
         if unfinished:
             log.warning("handing unfinished jobs back", worker=self.name, count=len(unfinished))
             self._forced.set()
+            self._pen.close()
             self._step(unfinished, want=0)
         return len(unfinished)
 
     def _end(self) -> None:
         for _ in range(self.concurrency):
             self._inbox.put(None)
+        self._overseer.stop()
+        self._pen.close()
+        self._loop.close()
         self._sweeper.stop()
+        self._listener.close()
         self._waiter.close()
         self._keeper.stop()
         try:
@@ -239,7 +310,13 @@ class Worker:
             "pid": os.getpid(),
             "queues": ",".join(self.queues),
             "state": "busy" if active else "idle",
-            "flowzz_state": "stopping" if stopping else "busy" if active else "idle",
+            "flowzz_state": "silent"
+            if self._overseer.is_silent
+            else "stopping"
+            if stopping
+            else "busy"
+            if active
+            else "idle",
             "flowzz_concurrency": self.concurrency,
             "flowzz_active": active,
         }

@@ -1,8 +1,10 @@
--- A sign of life: renew a worker's registration and the leases of all its executions.
+-- A sign of life: renew a worker's registration and the leases of all its executions. Its queues are registered, since
+-- RQ's `Queue.delete` takes one off the list although jobs of it run.
 -- KEYS: none.
 -- ARGV: 1 worker, 2 lease (ms), 3 seconds the registration lives, 4 number of registration fields, then
 --       field, value …; then number of queues and the queues; then for each execution: queue, job id, execution id.
--- Returns: for each execution 1 renewed, 0 lost, 2 renewed and somebody asked to cancel it.
+-- Returns: for each execution 1 renewed, 0 lost, 2 renewed and somebody asked to cancel it,
+--   or plain RQ canceled or deleted it.
 -- @include time
 
 local worker, lease = ARGV[1], tonumber(ARGV[2])
@@ -21,6 +23,7 @@ redis.call('SADD', K.workers, key)
 local count = tonumber(ARGV[at])
 for i = 1, count do
   redis.call('SADD', K.workers_of .. ARGV[at + i], key)
+  redis.call('SADD', K.queues, K.queue .. ARGV[at + i])
 end
 at = at + count + 1
 
@@ -31,10 +34,16 @@ while ARGV[at] do
   local renewed = redis.call('ZADD', K.wip .. queue, 'XX', 'CH', ends, id .. ':' .. execution)
   if renewed == 0 and not redis.call('ZSCORE', K.wip .. queue, id .. ':' .. execution) then
     answers[#answers + 1] = 0
-  elseif redis.call('HEXISTS', K.job .. id, 'flowzz_cancel') == 1 then
-    answers[#answers + 1] = 2
   else
-    answers[#answers + 1] = 1
+    local job = redis.pcall('HMGET', K.job .. id, 'flowzz_cancel', 'status', 'flowzz_execution')
+    if job.err or job[1] or not job[2] or job[2] == 'canceled' then
+      answers[#answers + 1] = 2
+    elseif job[3] ~= execution then
+      redis.call('ZREM', K.wip .. queue, id .. ':' .. execution)
+      answers[#answers + 1] = 0
+    else
+      answers[#answers + 1] = 1
+    end
   end
   at = at + 3
 end

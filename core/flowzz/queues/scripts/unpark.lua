@@ -2,7 +2,7 @@
 -- KEYS: none.
 -- ARGV: the job names that are registered here (a parked job's name is its flowzz_note).
 -- Events: waiting.
--- Returns: how many jobs wait again.
+-- Returns: how many jobs wait again; what plain RQ canceled or deleted meanwhile does not.
 -- @include time
 -- @include events
 -- @include place
@@ -16,8 +16,10 @@ for _, queue_key in ipairs(redis.call('SMEMBERS', K.queues)) do
   local ids = redis.pcall('ZRANGE', K.parked .. queue, 0, 999)
   if not ids.err then
     for _, id in ipairs(ids) do
-      local job = redis.call('HMGET', K.job .. id, 'flowzz_note', 'flowzz_lane')
-      if known[job[1] or ''] then
+      local job = redis.pcall('HMGET', K.job .. id, 'flowzz_note', 'flowzz_lane', 'status')
+      if job.err or job[3] ~= 'deferred' then
+        redis.call('ZREM', K.parked .. queue, id)
+      elseif known[job[1] or ''] then
         redis.call('ZREM', K.parked .. queue, id)
         redis.call('HSET', K.job .. id, 'status', 'queued', 'enqueued_at', stamp, 'flowzz_note', '')
         push(queue, id, home_lane(id, job[2]), false)
