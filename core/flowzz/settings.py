@@ -95,6 +95,16 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds that active jobs get to finish when Flowzz stops; then they go back.",
     )
+    timeout_grace: float = Field(
+        default=10,
+        ge=0,
+        description="Seconds past its timeout that a handler in a thread may take to notice; then its worker is replaced.",
+    )
+    watchdog: float = Field(
+        default=60,
+        gt=0,
+        description="Seconds a worker's step may take before it reconnects to Redis; after as long again it is replaced.",
+    )
     kill_grace: float = Field(
         default=3,
         ge=0,

@@ -23,7 +23,7 @@ from flowzz.workers import Worker
 from support.processes import role
 from support.rough import Rough, plugin
 from support.waiting import eventually
-from support.working import working
+from support.working import noted, working
 
 
 @pytest.fixture
@@ -56,13 +56,6 @@ def gone(pid: int) -> bool:
     except ProcessLookupError:
         return True
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-
-
-def noted(folder: Path, word: str) -> list[int]:
-    """The pids that noted ``word``."""
-    log = folder / "log"
-    lines = log.read_text().splitlines() if log.exists() else []
-    return [int(line.split()[0]) for line in lines if line.split()[1] == word]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import signal
@@ -109,10 +110,53 @@ def neighbour(ctx: JobContext, data: Rough) -> Seen:
     return Seen(pid=os.getpid())
 
 
+@job("rough.stuck", queue="rough", retry=NoRetry(), timeout=timedelta(milliseconds=200))
+def stuck(ctx: JobContext, data: Rough) -> Seen:
+    """In a thread; does not look at anything until the folder holds ``free``."""
+    note(data, "stuck")
+    while not (Path(data.folder) / "free").exists():
+        threading.Event().wait(0.02)
+    return Seen(pid=os.getpid())
+
+
+@job("rough.aio", queue="rough", retry=NoRetry(), timeout=timedelta(seconds=30))
+async def aio(ctx: JobContext, data: Rough) -> Seen:
+    """On the worker's loop, until the folder holds ``go``; then it ends as told."""
+    note(data, f"aio {threading.current_thread().name}")
+    while not (Path(data.folder) / "go").exists():  # noqa: ASYNC110 - the test is another process
+        await asyncio.sleep(0.02)
+    match data.how:
+        case "raise":
+            raise ValueError("broken")
+        case "exit":
+            await asyncio.create_task(_exit())
+        case "report":
+            await asyncio.to_thread(ctx.progress, 40, "page 4/10")
+    return Seen(pid=os.getpid())
+
+
+async def _exit() -> None:
+    raise SystemExit(3)
+
+
+@job("rough.aio_late", queue="rough", retry=NoRetry(), timeout=timedelta(milliseconds=200))
+async def aio_late(ctx: JobContext, data: Rough) -> Seen:
+    """Longer than its timeout."""
+    await asyncio.sleep(600)
+    return Seen(pid=os.getpid())
+
+
+@job("rough.aio_apart", queue="rough", retry=NoRetry(), isolation="process")
+async def aio_apart(ctx: JobContext, data: Rough) -> Seen:
+    """On a loop of its own, in a process of its own."""
+    await asyncio.sleep(0)
+    return Seen(pid=os.getpid())
+
+
 class Hooks:
     @hookimpl
     def flowzz_jobs(self) -> list[object]:
-        return [apart, deaf, greedy, modest, neighbour]
+        return [apart, deaf, greedy, modest, neighbour, stuck, aio, aio_late, aio_apart]
 
 
 plugin = Plugin(name="rough", title="Rough", api=">=1,<2", hooks=Hooks())

@@ -20,6 +20,7 @@ from flowzz.plugins.host import PluginHost
 from flowzz.scheduling import Scheduler
 from flowzz.settings import Settings
 from flowzz.workers import Worker
+from flowzz.workers.ending import leave
 from support import probe, rough
 
 
@@ -35,4 +36,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    leave(main())

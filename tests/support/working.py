@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from flowzz.app import Flowzz
@@ -23,3 +24,10 @@ def working(app: Flowzz, **options: Any) -> Iterator[Worker]:
         worker.stop()
         thread.join(20)
         assert not thread.is_alive()
+
+
+def noted(folder: Path, word: str) -> list[int]:
+    """The pids whose handlers noted ``word`` in the folder."""
+    log = folder / "log"
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [int(line.split()[0]) for line in lines if line.split()[1] == word]

@@ -43,6 +43,11 @@ class Clients:
     quick: Any
     blocking: Any
 
+    def reconnect(self) -> None:
+        """Close the connections, those in use too; the next command opens new ones."""
+        for client in (self.commands, self.quick, self.blocking):
+            client.connection_pool.disconnect(inuse_connections=True)
+
     def close(self) -> None:
         for client in (self.commands, self.quick, self.blocking):
             client.close()

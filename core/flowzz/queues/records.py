@@ -23,7 +23,7 @@ class JobRecord:
     """A job as it stands in Redis. Times are aware UTC; what has not happened yet is None.
 
     ``attempts_made`` counts the runs that used up an attempt; ``stalled_count`` the times its worker was lost.
-    ``payload`` is None when it could not be read; ``error`` then says why.
+    ``depends_on`` holds all its parents, ended or not. ``payload`` is None when it could not be read; ``error`` then says why.
     """
 
     id: str
@@ -46,6 +46,7 @@ class JobRecord:
     due_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+    depends_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,7 @@ class QueueStats:
     paused: int = 0
     parked: int = 0
     canceled: int = 0
+    deferred: int = 0
     oldest_waiting_s: float | None = None
     workers: int = 0
     is_paused: bool = False
@@ -110,7 +112,10 @@ class QueueStats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerInfo:
-    """A registered worker process. ``state`` is ``idle``, ``busy`` or ``stopping``."""
+    """A registered worker process.
+
+    ``state`` is ``idle``, ``busy``, ``stopping``, or ``silent``: it is past the watchdog, see ``settings.watchdog``.
+    """
 
     name: str
     host: str

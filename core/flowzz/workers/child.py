@@ -22,7 +22,7 @@ from flowzz.plugins.host import PluginHost
 from flowzz.queues.transitions import Claim, Transitions
 from flowzz.settings import Settings
 from flowzz.workers.execution import Execution, run
-from flowzz.workers.reporter import JobTimeout, Reporter
+from flowzz.workers.reporter import Reporter
 from flowzz.workers.wire import (
     TELL_CANCELED,
     TELL_LOST,
@@ -69,7 +69,7 @@ class ChildReporter(Reporter):
     def _reason(self) -> FlowzzError:
         self._listen()
         if self._timed_out:
-            return JobTimeout(f"ran longer than its timeout of {self._timeout.total_seconds():g} s")
+            return self.timed_out()
         if self._cancel.is_set():
             return JobCanceled()
         return LeaseLost() if self._lost.is_set() else JobTerminated()

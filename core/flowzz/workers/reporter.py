@@ -30,6 +30,7 @@ class Reporter:
         self._cancel = Event()
         self._deadline = float("inf")
         self._timeout = timedelta(0)
+        self._told: Callable[[], None] | None = None
         self.began_at = clock.now()
 
     def begin(self, timeout: timedelta) -> None:
@@ -66,7 +67,11 @@ class Reporter:
         if self._lost.is_set():
             raise LeaseLost
         if time.monotonic() > self._deadline:
-            raise JobTimeout(f"ran longer than its timeout of {self._timeout.total_seconds():g} s")
+            raise self.timed_out()
+
+    def timed_out(self) -> JobTimeout:
+        """The error of an execution whose time is over."""
+        return JobTimeout(f"ran longer than its timeout of {self._timeout.total_seconds():g} s")
 
     @property
     def stop_requested(self) -> bool:
@@ -83,6 +88,26 @@ class Reporter:
     def mark_lost(self) -> None:
         """The lease is gone: the handler is told at its next report."""
         self._lost.set()
+        self._tell()
 
     def mark_canceled(self) -> None:
         self._cancel.set()
+        self._tell()
+
+    def is_overdue(self, grace_s: float) -> bool:
+        """True once the handler is more than ``grace_s`` seconds past its timeout."""
+        return time.monotonic() > self._deadline + grace_s
+
+    def on_change(self, told: Callable[[], None]) -> None:
+        """Call ``told``, in whichever thread, whenever a flag is set from now on; at once when one is set already."""
+        self._told = told
+        if self._cancel.is_set() or self._lost.is_set():
+            told()
+
+    def nudge(self) -> None:
+        """The worker is asked to stop: whoever watches this execution looks."""
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._told is not None:
+            self._told()

@@ -71,6 +71,7 @@ class Worker:
         self._stopping = threading.Event()
         self._forced = threading.Event()
         self._give_up_at = float("inf")
+        self._asked = False
         self._replaced = ""
         self._limits = limits
         self._settled = 0
@@ -105,14 +106,15 @@ class Worker:
 
     def stop(self) -> None:
         """Claim no more; active jobs get ``settings.shutdown_grace`` to finish, then go back. Again: at once."""
-        if self._stopping.is_set():
+        if self._asked:
             self._forced.set()
+        self._asked = True
         self._give_up_at = min(self._give_up_at, time.monotonic() + self.app.settings.shutdown_grace)
         self._stopping.set()
         self._mailbox.knock()
 
     def replace(self, reason: str) -> None:
-        """Claim no more, let what is active finish however long it takes, and ask for another worker in this one's place."""
+        """Claim no more, let what is active finish however long it takes, and ask for another worker in its place."""
         self._replaced = self._replaced or reason
         self._stopping.set()
         self._mailbox.knock()
@@ -128,9 +130,8 @@ class Worker:
             unfinished = self._drain()
         finally:
             self._end()
-        asked = self._give_up_at < float("inf")
         log.info("worker stopped", worker=self.name, unfinished=unfinished, replaced_because=self._replaced or None)
-        return 1 if unfinished else REPLACE_ME if self._replaced and not asked else 0
+        return 1 if unfinished else REPLACE_ME if self._replaced and not self._asked else 0
 
     def _begin(self) -> None:
         self._pen.warm()
@@ -301,22 +302,22 @@ class Worker:
         with self._held_lock:
             return list(self._held.values())
 
+    def _state(self) -> str:
+        if self._overseer.is_silent:
+            return "silent"
+        if self._stopping.is_set():
+            return "stopping"
+        return "busy" if self._held else "idle"
+
     def _registration(self) -> Mapping[str, str | int]:
         active = len(self._held)
-        stopping = self._stopping.is_set()
         return {
             "hostname": socket.gethostname(),
             "ip_address": "",
             "pid": os.getpid(),
             "queues": ",".join(self.queues),
             "state": "busy" if active else "idle",
-            "flowzz_state": "silent"
-            if self._overseer.is_silent
-            else "stopping"
-            if stopping
-            else "busy"
-            if active
-            else "idle",
+            "flowzz_state": self._state(),
             "flowzz_concurrency": self.concurrency,
             "flowzz_active": active,
         }
