@@ -73,6 +73,26 @@ def test_a_delay_an_id_and_attempts(connected: Cli) -> None:
     assert (result.exit_code, "already has the id" in result.stderr) == (1, True)
 
 
+def test_a_job_that_is_there_already_is_named(connected: Cli) -> None:
+    words = ("enqueue", "shop.pack", "--unique-key", "order-7", "--expires", "1h")
+    first, again = connected(*words), connected(*words)
+    assert first.stdout == again.stdout
+    assert (first.stderr, again.stderr) == ("", f"{first.stdout.strip()} was there already; nothing was enqueued\n")
+    assert connected.json(*words) == {"id": first.stdout.strip(), "job": "shop.pack", "created": False}
+
+
+def test_many_payloads_one_a_line(connected: Cli) -> None:
+    made = connected.ok("enqueue", "shop.pack", "--lines", "-", input='{"items": 1}\n\n{"items": 2}\n').split()
+    assert [connected.json("jobs", "show", job_id)["job"]["payload"]["items"] for job_id in made] == [1, 2]
+    for lines, said in (('{"items": 1}\n[]', "line 2: expected a JSON object"), ("{", "line 1"), ("{}", "excludes")):
+        more = ("--id", "x") if said == "excludes" else ()
+        refused = connected("enqueue", "shop.pack", "--lines", "-", *more, input=lines)
+        assert (refused.exit_code, said in refused.stderr) == (2, True)
+    refused = connected("enqueue", "shop.pack", "--lines", "-", input='{"items": 1}\n{"items": -1}')
+    assert (refused.exit_code, "items" in refused.stderr) == (1, True)
+    assert len(connected.json("jobs", "list")) == 2
+
+
 def test_what_is_refused_says_why(connected: Cli) -> None:
     assert "did you mean 'shop.pack'" in connected("enqueue", "shop.pck").stderr
     refused = connected("enqueue", "shop.pack", "--data", '{"items": -1}')

@@ -172,7 +172,7 @@ class TestEnqueueing:
 
     def test_the_same_id_and_nonce_again_is_the_same_job(self, call: Call) -> None:
         body = {**SALES, "options": {"jobId": "one", "nonce": "n"}}
-        assert [call("POST", "/jobs", json=body).status_code for _ in range(2)] == [202, 202]
+        assert [call("POST", "/jobs", json=body).status_code for _ in range(2)] == [202, 200]
 
     def test_a_payload_over_the_limit_is_413(self, call: Call) -> None:
         big = {"empresaId": "x" * 300_000}
@@ -304,3 +304,54 @@ class TestProblems:
         assert "Traceback" not in answer.text
         if status == 405:
             assert "POST" in answer.headers["Allow"]
+
+
+class TestDuplicatesAndExpiry:
+    def test_an_earlier_job_with_the_same_key_is_200(self, call: Call) -> None:
+        body = {**SALES, "options": {"uniqueKey": "order-7"}}
+        first, second = (call("POST", "/jobs", json=body) for _ in range(2))
+        assert (first.status_code, second.status_code) == (202, 200)
+        assert second.json["id"] == first.json["id"]
+        assert second.headers["Location"] == first.headers["Location"]
+
+    @pytest.mark.parametrize("expires", ["1h", 3600, "2126-11-24T12:00:00Z"])
+    def test_an_expiry_is_a_time_or_a_moment(self, call: Call, flowzz: Flowzz, expires: object) -> None:
+        answer = call("POST", "/jobs", json={**SALES, "options": {"expires": expires}})
+        assert answer.status_code == 202
+
+    @pytest.mark.parametrize("expires", ["soon", "2126-11-24T12:00:00", True, 0])
+    def test_any_other_expiry_is_refused(self, call: Call, expires: object) -> None:
+        answer = call("POST", "/jobs", json={**SALES, "options": {"expires": expires}})
+        assert answer.status_code == 422
+        assert "expires" in answer.json["detail"]
+
+
+class TestBulk:
+    def test_many_are_enqueued_in_their_order(self, call: Call, flowzz: Flowzz) -> None:
+        jobs = [{**SALES, "options": {"jobId": f"j{n}"}} for n in range(1000)]
+        answer = call("POST", "/jobs/bulk", json={"jobs": jobs})
+        made = answer.json["jobs"]
+        assert answer.status_code == 202
+        assert [job["id"] for job in made] == [f"j{n}" for n in range(1000)]
+        assert made[0] == {
+            "id": "j0", "job": "coinzz.sync_sales", "queue": "sync-coinzz", "created": True,
+            "links": {"self": "/api/v1/jobs/j0"},
+        }  # fmt: skip
+        assert flowzz.queues.jobs("sync-coinzz", JobState.WAITING).total == 1000
+
+    def test_one_that_is_refused_stops_all_and_is_named(self, call: Call, flowzz: Flowzz) -> None:
+        answer = call("POST", "/jobs/bulk", json={"jobs": [SALES, {**SALES, "payload": {"empresaId": 7}}]})
+        assert answer.status_code == 422
+        assert answer.json["detail"].endswith("job 1 of the bulk")
+        assert answer.json["errors"][0]["field"] == "payload.empresaId"
+        assert flowzz.queues.jobs("sync-coinzz", JobState.WAITING).total == 0
+
+    @pytest.mark.parametrize("count", [0, 1001])
+    def test_more_than_a_thousand_or_none_is_refused(self, call: Call, count: int) -> None:
+        assert call("POST", "/jobs/bulk", json={"jobs": [SALES] * count}).status_code == 422
+
+    def test_an_id_that_is_taken_is_409(self, call: Call, flowzz: Flowzz) -> None:
+        taken = {**SALES, "options": {"jobId": "mine"}}
+        call("POST", "/jobs", json=taken)
+        assert call("POST", "/jobs/bulk", json={"jobs": [SALES, taken]}).status_code == 409
+        assert flowzz.queues.jobs("sync-coinzz", JobState.WAITING).total == 1

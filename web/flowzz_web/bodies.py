@@ -31,11 +31,14 @@ def raw_body(limit: int) -> bytes:
     return body
 
 
-def read_body(model: type[ModelT]) -> ModelT:
-    """The request's JSON as ``model``: 415 for another content type, 400 for broken JSON, 422 naming the fields."""
+def read_body(model: type[ModelT], *, limit: int | None = None) -> ModelT:
+    """The request's JSON as ``model``: 415 for another content type, 400 for broken JSON, 422 naming the fields.
+
+    ``limit`` is in bytes; default: the largest payload and some room.
+    """
     if not request.is_json:
         raise UnsupportedMediaType("expected the content type application/json")
-    return _valid(model, _parse(raw_body(the_flowzz().settings.max_payload_bytes + BODY_ROOM)))
+    return _valid(model, _parse(raw_body(limit or the_flowzz().settings.max_payload_bytes + BODY_ROOM)))
 
 
 def has_body() -> bool:

@@ -101,7 +101,7 @@ def _of_kind(error: Exception, status: int, slug: str, title: str) -> Problem:
     if isinstance(error, OperationalError):
         detail = "the database cannot be reached or does not fit; see the log, and run `flowzz migrate`"
     else:
-        detail = str(error)
+        detail = "; ".join([str(error), *getattr(error, "__notes__", ())])
     return Problem(
         status,
         slug,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from flask import Blueprint, jsonify, request, url_for
@@ -13,8 +13,10 @@ from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
 from flowzz.app import Flowzz
 from flowzz.clock import now
 from flowzz.errors import InvalidPayload, JobNotFound
+from flowzz.jobs.definition import JobDefinition
+from flowzz.jobs.duplicates import Debounce
 from flowzz.jobs.durations import parse_duration
-from flowzz.jobs.options import EnqueueOptions
+from flowzz.jobs.options import EnqueueOptions, Submission
 from flowzz.jobs.payload import WireModel, parse_payload
 from flowzz.jobs.state import JobState
 from flowzz.queues.records import JobRecord
@@ -26,6 +28,7 @@ from flowzz_web.wire import as_wire
 blueprint = Blueprint("api_jobs", __name__, url_prefix="/api/v1")
 
 LONGEST_KEY = 255
+BULK_BYTES = 8 * 1024 * 1024
 
 
 def _delay(value: object) -> object:
@@ -34,8 +37,18 @@ def _delay(value: object) -> object:
     raise ValueError("expected seconds (90) or a text such as '5m'")
 
 
+def _expiry(value: object) -> object:
+    """A length of time, or else a moment."""
+    try:
+        return _delay(value)
+    except ValueError:
+        if isinstance(value, str) and not isinstance(value, bool) and "T" in value:
+            return datetime.fromisoformat(value)
+        raise
+
+
 class Options(WireModel):
-    """``delay`` is seconds or a text such as ``"5m"``; ``runAt`` is ISO 8601 with a time zone."""
+    """``delay`` is seconds or a text such as ``"5m"``; ``runAt`` is ISO 8601 with a time zone, ``expires`` either."""
 
     job_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,100}$")] | None = None
     nonce: Annotated[str, Field(min_length=1, max_length=200)] | None = None
@@ -43,6 +56,8 @@ class Options(WireModel):
     run_at: AwareDatetime | None = None
     attempts: Annotated[int, Field(ge=1, le=100)] | None = None
     priority: Annotated[int, Field(ge=1, le=10)] | None = None
+    unique_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    expires: Annotated[timedelta | AwareDatetime, BeforeValidator(_expiry)] | None = None
 
     @model_validator(mode="after")
     def _one_time(self) -> Options:
@@ -61,6 +76,10 @@ class CancelBody(WireModel):
     reason: Annotated[str, Field(max_length=200)] = ""
 
 
+class BulkBody(WireModel):
+    jobs: Annotated[list[NewJobBody], Field(min_length=1, max_length=1000)]
+
+
 class JobQuery(WireModel):
     queue: Annotated[str, Field(min_length=1, max_length=200)]
     state: JobState = JobState.WAITING
@@ -70,7 +89,8 @@ class JobQuery(WireModel):
 
 @blueprint.post("/jobs")
 def enqueue() -> ResponseReturnValue:
-    """Put a job into its queue: 202 with its id and ``Location``.
+    """Put a job into its queue: 202 with its id and ``Location``; 200 with the earlier one's when a job stands for it
+    already (the same id and nonce, or the same duplicates key).
 
     With the header ``Idempotency-Key`` (up to 255 characters) the caller may repeat the request as often as needed:
     the job's id is made of the caller and the key, so every repeat is that one job. The first answer is 202, a
@@ -86,10 +106,33 @@ def enqueue() -> ResponseReturnValue:
     earlier = _stored(flowzz, options.job_id) if key is not None and options.job_id else None
     if earlier is not None:
         return _replayed(flowzz, body, earlier)
-    job_id = flowzz.enqueue(body.job, body.payload, options)
-    later = bool(options.delay) or (options.run_at is not None and options.run_at > now())
-    state = JobState.DELAYED if later else JobState.WAITING
-    return _accepted(job_id, body.job, definition.queue, state, 202)
+    made = flowzz.submit(body.job, body.payload, options)
+    state = _first_state(definition, options) if made.created else _state_of(flowzz, made.id)
+    return _accepted(made.id, body.job, definition.queue, state, 202 if made.created else 200)
+
+
+@blueprint.post("/jobs/bulk")
+def enqueue_many() -> ResponseReturnValue:
+    """Up to 1,000 jobs, all validated first: 202 with one entry a job in their order, or nothing is stored.
+
+    ``created`` is false where a job stands for it already. An error names the job by its place in ``detail``. To repeat
+    a request safely give each job ``options.jobId`` and ``options.nonce``; there is no Idempotency-Key here.
+    """
+    body = read_body(BulkBody, limit=BULK_BYTES)
+    flowzz = the_flowzz()
+    wanted = [Submission(one.job, one.payload, _options(one.options)) for one in body.jobs]
+    made = flowzz.enqueue_many(wanted)
+    jobs = [
+        {
+            "id": done.id,
+            "job": one.job,
+            "queue": flowzz.plugins.job(one.job).queue,
+            "created": done.created,
+            "links": {"self": url_for("api_jobs.show", job_id=done.id)},
+        }
+        for one, done in zip(wanted, made, strict=True)
+    ]
+    return jsonify({"jobs": jobs}), 202
 
 
 @blueprint.get("/jobs")
@@ -151,6 +194,17 @@ def remove(job_id: str) -> ResponseReturnValue:
     return "", 204
 
 
+def _first_state(definition: JobDefinition[Any, Any], options: EnqueueOptions) -> JobState:
+    later = bool(options.delay) or (options.run_at is not None and options.run_at > now())
+    return JobState.DELAYED if later or isinstance(definition.duplicates, Debounce) else JobState.WAITING
+
+
+def _state_of(flowzz: Flowzz, job_id: str) -> JobState | None:
+    """None when a throttled job's first one is not stored any more."""
+    earlier = _stored(flowzz, job_id)
+    return None if earlier is None else earlier.state
+
+
 def _options(options: Options) -> EnqueueOptions:
     return EnqueueOptions(
         job_id=options.job_id,
@@ -159,6 +213,8 @@ def _options(options: Options) -> EnqueueOptions:
         run_at=options.run_at,
         attempts=options.attempts,
         priority=options.priority,
+        unique_key=options.unique_key,
+        expires=options.expires,
     )
 
 
@@ -204,9 +260,12 @@ def _is_same(flowzz: Flowzz, body: NewJobBody, earlier: JobRecord) -> bool:
         return False
 
 
-def _accepted(job_id: str, job: str, queue: str, state: JobState, status: int) -> tuple[Any, int, dict[str, str]]:
+def _accepted(
+    job_id: str, job: str, queue: str, state: JobState | None, status: int
+) -> tuple[Any, int, dict[str, str]]:
     link = url_for("api_jobs.show", job_id=job_id)
-    document = {"id": job_id, "job": job, "queue": queue, "state": state.value, "links": {"self": link}}
+    known = None if state is None else state.value
+    document = {"id": job_id, "job": job, "queue": queue, "state": known, "links": {"self": link}}
     return jsonify(document), status, {"Location": link}
 
 
