@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +22,7 @@ from flowzz.errors import (
     FlowzzError,
     InvalidPayload,
     InvalidRequest,
+    ParentNotFound,
     PayloadTooLarge,
     QueueUnavailable,
     UnknownQueue,
@@ -30,7 +32,7 @@ from flowzz.jobs.definition import JobDefinition
 from flowzz.jobs.duplicates import Unique
 from flowzz.jobs.options import Enqueued, EnqueueOptions, Submission
 from flowzz.jobs.payload import parse_payload
-from flowzz.plugins.contributions import Schedule
+from flowzz.plugins.contributions import Overlap, Schedule
 from flowzz.plugins.host import PluginHost
 from flowzz.queues.admission import admission_of
 from flowzz.queues.engine import Queues
@@ -38,6 +40,7 @@ from flowzz.queues.fields import Envelope, dump_call
 from flowzz.queues.lanes import Lane, key_of
 from flowzz.queues.pauses import PauseKind
 from flowzz.queues.records import QueueStats
+from flowzz.queues.schedules import FireReply
 from flowzz.queues.transitions import NewJob
 from flowzz.settings import Settings
 from flowzz.store import Store
@@ -128,11 +131,30 @@ class Flowzz:
             raise DuplicateJob(taken[0])
         return [made for start in range(0, len(new), BULK) for made in self._store(new[start : start + BULK])]
 
+    def chain(self, jobs: Iterable[Submission | tuple[Any, ...]]) -> list[str]:
+        """Enqueue ``(job, payload)`` or ``(job, payload, options)``, each to run once the one before it completed.
+
+        Their ids, in order; one script call, all or nothing, at most 500. When one fails, those behind it are canceled
+        (or what ``on_parent_failure`` of their options says). Errors are those of ``enqueue_many``.
+        """
+        links: list[Submission] = []
+        for given in jobs:
+            job, payload, options = Submission(*given)
+            named = replace(options or EnqueueOptions(), job_id=(options and options.job_id) or str(uuid.uuid4()))
+            if links and (before := links[-1].options) and before.job_id:
+                named = replace(named, depends_on=(*named.depends_on, before.job_id))
+            links.append(Submission(job, payload, named))
+        if len(links) > BULK:
+            raise InvalidRequest(f"expected a chain of at most {BULK} jobs, got {len(links)}")
+        return [made.id for made in self.enqueue_many(links)]
+
     def _store(self, new: Sequence[NewJob]) -> list[Enqueued]:
         answers = self.queues.transitions.enqueue(new)
         for job, answer in zip(new, answers, strict=True):
             if answer == -1:
                 raise DuplicateJob(job.id)
+            if answer == -3:
+                raise ParentNotFound(job.id, job.admission.parents)
         return [
             Enqueued(answer, created=False) if isinstance(answer, str) else Enqueued(job.id, created=answer == 1)
             for job, answer in zip(new, answers, strict=True)
@@ -180,6 +202,8 @@ class Flowzz:
                 expires=_expires(definition, options),
             ),
         )
+        if options.depends_on:
+            new = replace(new, admission=new.admission.after(options.depends_on, options.on_parent_failure))
         try:
             size = len(dump_call(job, document).encode())
         except ValueError as error:
@@ -189,19 +213,40 @@ class Flowzz:
             raise PayloadTooLarge(size, self.settings.max_payload_bytes)
         return new
 
-    def fire(self, schedule: Schedule, tick: datetime) -> int | None:
-        """Claim one tick of a schedule and enqueue its jobs; None when another process has, else how many.
+    def fire(self, schedule: Schedule, tick: datetime, *, revision: int | None = None) -> FireReply:
+        """Claim one tick of a schedule and enqueue its jobs, unless another process has.
 
         One job a payload; its id is made of the schedule, the tick and its place, so no tick enqueues it twice.
+        ``revision`` is that of the run-time edits the tick was computed from.
         """
-        tick_ms = int(tick.timestamp() * 1000)
+        return self.queues.transitions.fire(
+            schedule.name,
+            int(tick.timestamp() * 1000),
+            self._jobs_of(schedule, f"{schedule.name}.{int(tick.timestamp())}"),
+            revision=revision,
+            exclusive=schedule.overlap is Overlap.SKIP,
+        )
+
+    def run_schedule(self, schedule: Schedule, run_id: str, by: str) -> FireReply:
+        """Enqueue the schedule's jobs now, once a ``run_id``; its ticks come as before."""
+        return self.queues.transitions.fire(
+            schedule.name,
+            int(now().timestamp() * 1000),
+            self._jobs_of(schedule, f"{schedule.name}.run-{run_id}"),
+            how="run",
+            exclusive=schedule.overlap is Overlap.SKIP,
+            by=by,
+            run_id=run_id,
+        )
+
+    def _jobs_of(self, schedule: Schedule, stem: str) -> list[NewJob]:
         jobs = []
         for place, payload in enumerate(schedule.payloads(self.store)):
-            name = f"{schedule.name}.{tick_ms // 1000}.{place}"
+            name = f"{stem}.{place}"
             spread = schedule.spread * random.random()  # noqa: S311 - spreads load, guards nothing
             options = EnqueueOptions(job_id=name, nonce=name, delay=spread)
             jobs.append(self.prepare(schedule.job, payload, options, schedule=schedule.name))
-        return self.queues.transitions.fire(schedule.name, tick_ms, jobs)
+        return jobs
 
     def pause(self, kind: PauseKind, name: str, reason: str, *, until: datetime | None = None) -> None:
         """Hold back a queue, a type of job or a company, until somebody resumes it or ``until`` has passed.

@@ -6,8 +6,10 @@
     │   ├── InvalidPayload              ... a payload that the job's model rejects (names the field)
     │   ├── UnknownJob                  ... a job name nobody registered (names the nearest)
     │   ├── UnknownQueue                ... a queue nobody registered
+    │   ├── UnknownSchedule             ... a schedule nobody registered
     │   ├── JobNotFound                 ... a job id that is not (or no longer) stored
     │   ├── DuplicateJob                ... an id that another job already has
+    │   ├── ParentNotFound              ... a parent that is not (or no longer) stored
     │   ├── PayloadTooLarge             ... a payload over the size limit
     │   └── NotAllowedInState           ... an action that the job's state does not admit
     ├── MigrationFailed             the operator: the database's tables could not be brought up to date
@@ -105,6 +107,16 @@ class UnknownQueue(InvalidRequest):
         super().__init__(f"no queue is named {name!r}{hint}")
 
 
+class UnknownSchedule(InvalidRequest):
+    """No plugin registered a schedule of that name."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        self.nearest = nearest(name, known)
+        hint = f"; did you mean {self.nearest!r}?" if self.nearest else ""
+        super().__init__(f"no schedule is named {name!r}{hint}")
+
+
 class JobNotFound(InvalidRequest):
     """No job has that id: it never existed, was removed, or its retention has passed."""
 
@@ -119,6 +131,18 @@ class DuplicateJob(InvalidRequest):
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
         super().__init__(f"another job already has the id {job_id!r}")
+
+
+class ParentNotFound(InvalidRequest):
+    """A job was to wait for a parent that is not stored, or not any more; nothing was stored."""
+
+    def __init__(self, job_id: str, parents: Sequence[str]) -> None:
+        self.job_id = job_id
+        self.parents = list(parents)
+        super().__init__(
+            f"a parent of job {job_id} is not stored (any more): {', '.join(parents)}; enqueue parents and children "
+            "together, as a chain, or leave out those that are done"
+        )
 
 
 class PayloadTooLarge(InvalidRequest):

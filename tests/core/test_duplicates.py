@@ -203,7 +203,7 @@ class TestUnique:
         schedule = Schedule(
             name="dup.unique", job="dup.unique", cron="* * * * *", payloads=lambda store: [Sync(empresa_id="loja-1")]
         )
-        assert [app.fire(schedule, now() + timedelta(minutes=n)) for n in range(3)] == [1, 0, 0]
+        assert [app.fire(schedule, now() + timedelta(minutes=n)).jobs for n in range(3)] == [1, 0, 0]
         assert app.queues.stats(["dup"])[0].waiting == 1
 
 

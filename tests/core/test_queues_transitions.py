@@ -13,6 +13,7 @@ from flowzz.jobs.state import JobState
 from flowzz.queues import keys
 from flowzz.queues.engine import Queues
 from flowzz.queues.reading import pack_text
+from flowzz.queues.schedules import FireOutcome, FireReply
 from support.engine import completed, ended, failure_text, new_job, step
 
 
@@ -296,11 +297,17 @@ def test_parked_jobs_wait_again_once_their_name_is_registered(queues: Queues) ->
 
 
 def test_a_tick_is_claimed_once(queues: Queues) -> None:
-    assert queues.transitions.fire("coinzz.sync", 1000, [new_job("a")]) == 1
-    assert queues.transitions.fire("coinzz.sync", 1000, [new_job("b")]) is None
-    assert queues.transitions.fire("coinzz.sync", 999, [new_job("c")]) is None
-    assert queues.transitions.fire("coinzz.sync", 2000, [new_job("d"), new_job("e")]) == 2
-    assert queues.last_ticks(["coinzz.sync", "none"]) == {"coinzz.sync": 2000}
+    fire = queues.transitions.fire
+    assert fire("coinzz.sync", 1000, [new_job("a")]) == FireReply(FireOutcome.FIRED, 1)
+    assert fire("coinzz.sync", 1000, [new_job("b")]) == FireReply(FireOutcome.CLAIMED_BEFORE, 0)
+    assert fire("coinzz.sync", 999, [new_job("c")]) == FireReply(FireOutcome.CLAIMED_BEFORE, 0)
+    assert fire("coinzz.sync", 2000, [new_job("d"), new_job("e")]) == FireReply(FireOutcome.FIRED, 2)
+    states = queues.schedule_states(["coinzz.sync", "none"])
+    assert [states[name].last_tick_ms for name in states] == [2000, None]
+    assert [(tick.tick.timestamp(), tick.jobs, tick.how) for tick in queues.ticks("coinzz.sync")] == [
+        (2.0, 2, "fired"),
+        (1.0, 1, "fired"),
+    ]
     assert queues.stats(["sync"])[0].waiting == 3
 
 

@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flowzz.app import Flowzz
+from flowzz.clock import now
 from flowzz.jobs.state import JobState
 from flowzz.plugins.contributions import Schedule
 from flowzz.plugins.host import PluginHost
 from flowzz.plugins.states import PluginRecord
 from flowzz.queues.records import QueueStats
-from flowzz.scheduling import Scheduler
+from flowzz.queues.schedules import TickRecord
+from flowzz.scheduling import EffectiveSchedule, Schedules
+from flowzz.scheduling.scheduler import upcoming_ticks
 from flowzz.store import Store
 
+TICKS_SHOWN = 5
 LATEST = datetime.max.replace(tzinfo=UTC)
 
 TABS: Sequence[JobState] = (
@@ -60,8 +64,15 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRow:
-    schedule: Schedule
+    """A schedule as it counts; ``next_at`` is None while it is paused. ``ticks`` are the last ones, newest first."""
+
+    effective: EffectiveSchedule
     next_at: datetime | None
+    ticks: list[TickRecord]
+
+    @property
+    def schedule(self) -> Schedule:
+        return self.effective.schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +107,14 @@ def total(rows: Iterable[QueueRow]) -> Total:
 
 
 def schedule_rows(flowzz: Flowzz) -> list[ScheduleRow]:
-    """The plugins' schedules with the next tick of each, the soonest first."""
-    ticks = dict(Scheduler(flowzz).next_ticks())
-    rows = [ScheduleRow(schedule, ticks.get(name)) for name, schedule in flowzz.plugins.schedules.items()]
-    return sorted(rows, key=lambda row: (row.next_at is None, row.next_at or LATEST, row.schedule.name))
+    """The schedules with the next and the last ticks of each, the soonest first, paused ones last."""
+    known = Schedules(flowzz).all()
+    upcoming = dict(upcoming_ticks(known, now()))
+    rows = [
+        ScheduleRow(one, upcoming.get(one.definition.name), flowzz.queues.ticks(one.definition.name, TICKS_SHOWN))
+        for one in known
+    ]
+    return sorted(rows, key=lambda row: (row.next_at or LATEST, row.schedule.name))
 
 
 def plugin_rows(host: PluginHost) -> list[PluginRow]:

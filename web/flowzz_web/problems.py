@@ -20,6 +20,7 @@ KINDS: dict[type[Exception], tuple[int, str, str]] = {
     errors.InvalidPayload: (422, "invalid-payload", "The payload does not fit the job"),
     errors.UnknownJob: (404, "unknown-job", "No such kind of job"),
     errors.UnknownQueue: (404, "unknown-queue", "No such queue"),
+    errors.UnknownSchedule: (404, "unknown-schedule", "No such schedule"),
     errors.JobNotFound: (404, "job-not-found", "No such job"),
     errors.DuplicateJob: (409, "duplicate-job", "The id is taken"),
     errors.PayloadTooLarge: (413, "payload-too-large", "The payload is too large"),

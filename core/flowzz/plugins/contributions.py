@@ -29,9 +29,21 @@ class EnqueuePort(Protocol):
 
 
 class MissedTick(StrEnum):
-    """What to do with ticks that passed while no scheduler ran: run once on return, or forget them."""
+    """What to do with ticks that passed while no scheduler ran.
+
+    ``RUN_ONCE`` on return, ``SKIP`` them, or ``RUN_ALL``: each as a tick of its own, oldest first, at most the newest
+    ``Schedule.missed_limit``.
+    """
 
     RUN_ONCE = "run_once"
+    SKIP = "skip"
+    RUN_ALL = "run_all"
+
+
+class Overlap(StrEnum):
+    """What to do with a tick while jobs of an earlier one have not ended: run it all the same, or skip it."""
+
+    ALLOW = "allow"
     SKIP = "skip"
 
 
@@ -43,7 +55,8 @@ class Schedule:
     - ``cron``: five fields, read in ``timezone``.
     - ``payloads``: called at each tick; one job is enqueued for each payload it gives (one a company, say).
     - ``spread``: the jobs of one tick start at random within this time. Default: all at once.
-    - ``missed``: see MissedTick; default run once.
+    - ``missed``: see MissedTick; default run once. ``missed_limit``: ticks that RUN_ALL runs at most; default 10.
+    - ``overlap``: see Overlap; default allow.
     """
 
     name: str
@@ -53,6 +66,8 @@ class Schedule:
     timezone: str = "America/Sao_Paulo"
     spread: timedelta = timedelta(0)
     missed: MissedTick = MissedTick.RUN_ONCE
+    missed_limit: int = 10
+    overlap: Overlap = Overlap.ALLOW
     description: str = ""
     source: str = field(default="", compare=False)
 

@@ -52,6 +52,8 @@ def _check_schedule(plugin: str, schedule: Schedule) -> None:
     _expect(callable(schedule.payloads), what, "payloads to be callable", schedule.payloads)
     is_spread = isinstance(schedule.spread, timedelta) and schedule.spread >= timedelta(0)
     _expect(is_spread, what, "a spread of 0 or more", schedule.spread)
+    is_limit = isinstance(schedule.missed_limit, int) and 1 <= schedule.missed_limit <= 1000
+    _expect(is_limit, what, "a missed_limit of 1 to 1,000", schedule.missed_limit)
     try:
         trigger(schedule.cron, schedule.timezone)
     except ConfigurationError as error:

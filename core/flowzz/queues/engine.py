@@ -14,9 +14,11 @@ from flowzz.queues.commands import CommandChannel
 from flowzz.queues.connection import Clients, connect, redis_errors
 from flowzz.queues.explain import Explanation, explain
 from flowzz.queues.limiting import LimitPage, read_limits
+from flowzz.queues.memory import memory_problem
 from flowzz.queues.pauses import Pause, PauseKind, read_pauses, target
 from flowzz.queues.reading import read_attempt, read_job, read_log_line
 from flowzz.queues.records import AttemptRecord, JobPage, JobRecord, LogLine, QueueStats, WorkerInfo
+from flowzz.queues.schedules import ScheduleState, TickRecord, read_states, read_ticks
 from flowzz.queues.transitions import Transitions
 
 REGISTRIES = {
@@ -25,6 +27,7 @@ REGISTRIES = {
     JobState.FAILED: keys.FAILED,
     JobState.DELAYED: keys.SCHEDULED,
     JobState.PARKED: keys.PARKED,
+    JobState.DEFERRED: keys.DEFERRED,
     JobState.CANCELED: keys.CANCELED,
 }
 NEWEST_FIRST = {JobState.COMPLETED, JobState.FAILED, JobState.CANCELED}
@@ -46,6 +49,10 @@ class Queues:
 
     def close(self) -> None:
         self._clients.close()
+
+    def reconnect(self) -> None:
+        """Close every connection: whoever waits on one gets QueueUnavailable, and the next call connects anew."""
+        self._clients.reconnect()
 
     def ping(self) -> bool:
         """True when Redis answers within a second."""
@@ -84,16 +91,21 @@ class Queues:
         return explain(self._clients.commands, self.job(job_id))
 
     def retry(self, job_id: str, reason: str = "") -> None:
-        """Let a failed, canceled, delayed or parked job wait again, with all its attempts; its history stays."""
-        self._manage("retry", job_id, reason, "failed", "canceled", "delayed", "parked")
+        """Let a failed, canceled, delayed, parked or deferred job wait again, with all its attempts; its history stays.
+
+        A deferred one then waits for its parents no more.
+        """
+        self._manage("retry", job_id, reason, "failed", "canceled", "delayed", "parked", "deferred")
 
     def remove(self, job_id: str) -> None:
         """Delete a job that is not active, with its history."""
-        self._manage("remove", job_id, "", "waiting", "delayed", "failed", "completed", "canceled", "parked")
+        self._manage(
+            "remove", job_id, "", "waiting", "delayed", "failed", "completed", "canceled", "parked", "deferred"
+        )
 
     def cancel(self, job_id: str, reason: str = "") -> None:
         """Cancel a job: at once when it has not started, else as soon as its handler looks."""
-        self._manage("cancel", job_id, reason or "canceled", "waiting", "delayed", "parked", "active")
+        self._manage("cancel", job_id, reason or "canceled", "waiting", "delayed", "parked", "deferred", "active")
 
     def taken(self, jobs: Sequence[tuple[str, str]]) -> list[str]:
         """Of (id, envelope), the ids under which another job is stored."""
@@ -131,6 +143,10 @@ class Queues:
     def queue_names(self, *, quick: bool = False) -> list[str]:
         """Every queue that ever had a job here."""
         return census.queue_names(self._clients.quick if quick else self._clients.commands)
+
+    def memory_problem(self) -> str | None:
+        """Why Redis may lose jobs when its memory is full (its maxmemory-policy), or None."""
+        return memory_problem(self._clients.quick)
 
     def workers(self) -> list[WorkerInfo]:
         """Live workers, stock RQ ones included."""
@@ -178,14 +194,13 @@ class Queues:
                 pipeline.rpush(keys.LOG(job_id), *[stamp + line for line in log])
             pipeline.execute()
 
-    def last_ticks(self, schedules: Sequence[str]) -> dict[str, int]:
-        """The newest tick (Unix ms) that was claimed of each schedule that has one."""
-        with redis_errors():
-            pipeline = self._clients.commands.pipeline(transaction=False)
-            for name in schedules:
-                pipeline.hget(keys.SCHEDULE(name), "last_tick_ms")
-            found = pipeline.execute()
-        return {name: int(raw) for name, raw in zip(schedules, found, strict=True) if raw}
+    def schedule_states(self, names: Sequence[str]) -> dict[str, ScheduleState]:
+        """The newest claimed tick and the run-time edit of each schedule."""
+        return read_states(self._clients.commands, names)
+
+    def ticks(self, schedule: str, limit: int = 100) -> list[TickRecord]:
+        """The schedule's last ticks and runs, newest first; 100 are kept."""
+        return read_ticks(self._clients.commands, schedule, limit)
 
     def begin_schedule(self, schedule: str, tick_ms: int) -> None:
         """Remember ``tick_ms`` as the schedule's beginning, unless it has one."""

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A family of keys: ``prefix`` followed by ``of`` (nothing for a single key)."""
+    """A family of keys: ``prefix``, then ``of`` (nothing for a single key), then ``ending``."""
 
     name: str
     prefix: str
     of: str
     type: str
     meaning: str
+    ending: str = ""
 
     def __call__(self, suffix: str = "") -> str:
-        return self.prefix + suffix
+        return self.prefix + suffix + self.ending
 
 
 JOB = Key("job", "rq:job:", "job id", "hash", "RQ's fields, and the fields flowzz* listed in fields.py")
@@ -45,6 +46,14 @@ CANCELED = Key(
 RESULTS = Key(
     "results", "rq:results:", "job id", "stream", "one entry an ended execution: RQ's result fields, and ours"
 )
+DEFERRED = Key(
+    "deferred", "rq:deferred:", "queue", "zset", "ids of jobs that wait for their parents; score: Unix seconds"
+)
+DEPENDENTS = Key("dependents", "rq:job:", "job id", "set", "ids of the children that wait for the job", ":dependents")
+DEPENDENCIES = Key(
+    "dependencies", "rq:job::", "job id", "set", "ids of the parents it still waits for", ":dependencies"
+)
+TENDING = Key("tending", "flowzz:tending", "", "hash", "queue → where the sweep through its deferred jobs stopped")
 WORKERS = Key("workers", "rq:workers", "", "set", "keys of all registered workers")
 WORKERS_OF = Key("workers_of", "rq:workers:", "queue", "set", "keys of the workers that serve the queue")
 WORKER = Key("worker", "rq:worker:", "worker", "hash", "RQ's worker fields; expires when heartbeats stop")
@@ -89,13 +98,22 @@ STEPS = Key("steps", "flowzz:steps:", "job id", "hash", "finished durable step �
 QUARANTINE = Key(
     "quarantine", "flowzz:quarantine", "", "hash", "id of an unreadable job → reason, queue and time (JSON)"
 )
-SCHEDULE = Key("schedule", "flowzz:schedule:", "schedule", "hash", "last_tick_ms: the newest tick that was claimed")
+SCHEDULE = Key(
+    "schedule",
+    "flowzz:schedule:",
+    "schedule",
+    "hash",
+    "last_tick_ms: the newest tick that was claimed; revision: of the edits; last_run: id of the last run by hand",
+)
+EDIT = Key("edit", "flowzz:edit:", "schedule", "hash", "run-time edit over the plugin's definition, with who and when")
+TICKS = Key("ticks", "flowzz:ticks:", "schedule", "list", "JSON {tick_ms, fired_ms, jobs, how, by}, newest first; 100")
+OPEN = Key("open", "flowzz:open:", "schedule", "set", "job ids of ticks that may be open, if ticks must not overlap")
 EVENTS = Key("events", "flowzz:events", "", "stream", "transitions, one entry a script call; about the last 10,000")
 
 KEYS = (
-    JOB, QUEUES, QUEUE, WIP, FINISHED, FAILED, SCHEDULED, CANCELED, RESULTS, WORKERS, WORKERS_OF, WORKER, SUSPENDED,
+    JOB, QUEUES, QUEUE, WIP, FINISHED, FAILED, SCHEDULED, CANCELED, DEFERRED, DEPENDENTS, DEPENDENCIES, TENDING, RESULTS, WORKERS, WORKERS_OF, WORKER, SUSPENDED,
     PARKED, LANE, RINGS, RING, GROUP, BLOCKED, BLOCKS, LANED, LIMITS, RATE, RUNNING, AWAITING, AWAITED, HOLDS, WAKE,
-    PAUSED, STEP, LOG, STEPS, UNIQUE, THROTTLE, PRUNING, QUARANTINE, SCHEDULE, EVENTS, PUBSUB,
+    PAUSED, STEP, LOG, STEPS, UNIQUE, THROTTLE, PRUNING, QUARANTINE, SCHEDULE, EDIT, TICKS, OPEN, EVENTS, PUBSUB,
 )  # fmt: skip
 
 
@@ -107,7 +125,9 @@ def lua_preamble() -> str:
 
 def markdown_table() -> str:
     """The key map as the documentation shows it."""
-    rows = [_row(f"`{key.prefix}{'<' + key.of + '>' if key.of else ''}`", key.type, key.meaning) for key in KEYS]
+    rows = [
+        _row(f"`{key.prefix}{'<' + key.of + '>' if key.of else ''}{key.ending}`", key.type, key.meaning) for key in KEYS
+    ]
     return "\n".join(["| key | type | meaning |", "|---|---|---|", *rows])
 
 

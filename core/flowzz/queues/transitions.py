@@ -18,6 +18,7 @@ from flowzz.queues.fields import Envelope, dump_call
 from flowzz.queues.keys import STEPS, WAKE
 from flowzz.queues.lanes import Lane
 from flowzz.queues.lua import script_text
+from flowzz.queues.schedules import FireOutcome, FireReply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,10 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A job under our lease, raw as Redis holds it; ``started_at`` is Unix seconds by Redis's clock."""
+    """A job under our lease, raw as Redis holds it; ``started_at`` is Unix seconds by Redis's clock.
+
+    ``rq_retry`` is ``left|intervals`` of RQ's own ``Retry``, for a job that plain RQ enqueued with one.
+    """
 
     queue: str
     job_id: str
@@ -62,6 +66,7 @@ class Claim:
     checkpoint: bytes
     timeout: bytes
     started_at: float
+    rq_retry: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,13 +139,47 @@ class Transitions:
         answers = self._run("enqueue", arguments)
         return [answer.decode() if isinstance(answer, bytes) else int(answer) for answer in answers]
 
-    def fire(self, schedule: str, tick_ms: int, jobs: Sequence[NewJob]) -> int | None:
-        """Claim the tick and enqueue its jobs; None when somebody else claimed it (or a newer one), else how many."""
-        arguments: list[Any] = [schedule, tick_ms, len(jobs)]
+    def fire(
+        self,
+        schedule: str,
+        tick_ms: int,
+        jobs: Sequence[NewJob],
+        *,
+        how: str = "tick",
+        revision: int | None = None,
+        exclusive: bool = False,
+        by: str = "",
+        run_id: str = "",
+    ) -> FireReply:
+        """Claim a tick and enqueue its jobs (see fire.lua for ``how``); of several callers one wins.
+
+        ``revision`` refuses when somebody has edited the schedule since; ``exclusive`` while jobs of the tick before
+        are open. A ``run`` is told apart by ``run_id`` and leaves the tick order alone.
+        """
+        arguments: list[Any] = [schedule, tick_ms, how, "" if revision is None else revision]
+        arguments += ["1" if exclusive else "", by, run_id, len(jobs)]
         for job in jobs:
             arguments += job.arguments()
-        answer = int(self._run("fire", arguments))
-        return None if answer < 0 else answer
+        outcome, stored = self._run("fire", arguments)
+        return FireReply(FireOutcome(outcome), int(stored))
+
+    def edit_schedule(
+        self,
+        schedule: str,
+        action: str,
+        *,
+        by: str,
+        now_ms: int,
+        own: tuple[str, str],
+        reason: str = "",
+        cron: str = "",
+        timezone: str = "",
+    ) -> bool:
+        """pause, resume, set or revert (see schedule.lua); False when there was nothing to change.
+
+        ``own`` is the definition's cron line and time zone.
+        """
+        return bool(self._run("schedule", [schedule, action, by, now_ms, reason, cron, timezone, *own]))
 
     def step(
         self,
@@ -286,9 +325,15 @@ def _claim(raw: Sequence[bytes]) -> Claim:
         execution_id=raw[2].decode(),
         data=raw[3],
         envelope=raw[4],
-        attempts_made=int(raw[5] or 0),
-        stalled=int(raw[6] or 0),
+        attempts_made=_whole(raw[5]),
+        stalled=_whole(raw[6]),
         checkpoint=raw[7],
         timeout=raw[8],
         started_at=float(raw[9]),
+        rq_retry=raw[10],
     )
+
+
+def _whole(raw: bytes) -> int:
+    """A count, or 0 when the field holds no sensible one: nothing in Redis may stop a worker."""
+    return int(raw) if raw.isdigit() and len(raw) < 10 else 0

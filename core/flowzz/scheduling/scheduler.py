@@ -1,7 +1,8 @@
 """A scheduler process: waits for the next tick and tries to claim it.
 
-It keeps nothing. Redis remembers the newest tick claimed of each schedule, so a scheduler that starts after an outage
-sees what was missed, and any number of them may try the same tick: one script call makes one of them the winner.
+It keeps nothing. Redis remembers the newest tick claimed of each schedule and the run-time edits, so a scheduler that
+starts after an outage sees what was missed, and any number of them may try the same tick: one script call makes one of
+them the winner.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ from flowzz import clock
 from flowzz.app import Flowzz
 from flowzz.clock import from_epoch_ms
 from flowzz.errors import FlowzzError, QueueUnavailable
-from flowzz.jobs.cron import latest_tick, next_tick
+from flowzz.jobs.cron import passed_ticks
 from flowzz.plugins.contributions import MissedTick, Schedule
+from flowzz.queues.schedules import FireOutcome
+from flowzz.scheduling.effective import EffectiveSchedule
+from flowzz.scheduling.schedules import Schedules
 
 log = structlog.get_logger("flowzz.scheduler")
 
 LONGEST_NAP_S = 5.0
+"""Edits are seen within this time."""
 LATE = timedelta(seconds=5)
 """A tick this late was missed: its schedule's policy says whether it still runs."""
 
@@ -30,7 +35,7 @@ class Scheduler:
 
     def __init__(self, app: Flowzz) -> None:
         self._app = app
-        self._schedules = list(app.plugins.schedules.values())
+        self._schedules = Schedules(app)
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -38,7 +43,7 @@ class Scheduler:
 
     def run(self) -> int:
         """Fire until stopped; returns 0."""
-        log.info("scheduler started", schedules=[schedule.name for schedule in self._schedules])
+        log.info("scheduler started", schedules=sorted(self._app.plugins.schedules))
         while not self._stopping.is_set():
             self._stopping.wait(self.run_due())
         log.info("scheduler stopped")
@@ -48,47 +53,63 @@ class Scheduler:
         """Fire every schedule that is due now; the seconds until the next look (at most 5)."""
         now = clock.now()
         try:
-            last = self._last_ticks(now)
-            for schedule in self._schedules:
-                self._run_if_due(schedule, last[schedule.name], now)
+            known = self._schedules.all()
+            for one in known:
+                self._run_if_due(one, now)
         except QueueUnavailable as error:
             log.warning("redis is not reachable; ticks wait", error=str(error))
             return 1.0
-        upcoming = [tick for _, tick in self.next_ticks(now)]
+        upcoming = [tick for _, tick in upcoming_ticks(known, now)]
         return max(0.0, min([LONGEST_NAP_S, *[(tick - clock.now()).total_seconds() for tick in upcoming]]))
 
-    def next_ticks(self, now: datetime | None = None) -> list[tuple[str, datetime]]:
-        """(schedule, its next tick), soonest first."""
-        after = now or clock.now()
-        ticks = [(s.name, next_tick(s.cron, s.timezone, after).astimezone(UTC)) for s in self._schedules]
-        return sorted(ticks, key=lambda pair: pair[1])
-
-    def _last_ticks(self, now: datetime) -> dict[str, datetime]:
-        """The newest claimed tick of each schedule; one seen for the first time begins now."""
-        names = [schedule.name for schedule in self._schedules]
-        known = self._app.queues.last_ticks(names)
-        for name in names:
-            if name not in known:
-                self._app.queues.begin_schedule(name, int(now.timestamp() * 1000))
-        return {name: from_epoch_ms(known[name]) if name in known else now for name in names}
-
-    def _run_if_due(self, schedule: Schedule, last: datetime, now: datetime) -> None:
-        tick = latest_tick(schedule.cron, schedule.timezone, last, now)
-        if tick is None:
-            return
-        if now - tick > LATE and schedule.missed is MissedTick.SKIP:
-            self._app.queues.transitions.fire(schedule.name, int(tick.timestamp() * 1000), [])
-            log.warning("tick missed and skipped", schedule=schedule.name, tick=tick.isoformat())
-            return
+    def _run_if_due(self, one: EffectiveSchedule, now: datetime) -> None:
+        """What goes wrong with one schedule is logged and stops no other."""
+        schedule = one.schedule
         try:
-            count = self._app.fire(schedule, tick)
+            if one.state.last_tick_ms is None:
+                self._app.queues.begin_schedule(schedule.name, int(now.timestamp() * 1000))
+            elif not one.is_paused:
+                self._run_passed(one, from_epoch_ms(one.state.last_tick_ms), now)
         except QueueUnavailable:
             raise
         except FlowzzError as error:
-            log.error("schedule could not be fired", schedule=schedule.name, tick=tick.isoformat(), error=str(error))
-            return
+            log.error("schedule could not be fired", schedule=schedule.name, error=str(error))
         except Exception:
-            log.exception("schedule could not be fired", schedule=schedule.name, tick=tick.isoformat())
-            return
-        if count is not None:
-            log.info("schedule fired", schedule=schedule.name, tick=tick.isoformat(), jobs=count)
+            log.exception("schedule could not be fired", schedule=schedule.name)
+
+    def _run_passed(self, one: EffectiveSchedule, last: datetime, now: datetime) -> None:
+        schedule = one.schedule
+        most = schedule.missed_limit if schedule.missed is MissedTick.RUN_ALL else 1
+        for tick in passed_ticks(schedule.cron, schedule.timezone, last, now, most):
+            if now - tick > LATE and schedule.missed is MissedTick.SKIP:
+                self._skip(schedule, tick, one.state.revision)
+            elif not self._fire(schedule, tick, one.state.revision):
+                return
+
+    def _skip(self, schedule: Schedule, tick: datetime, revision: int) -> None:
+        tick_ms = int(tick.timestamp() * 1000)
+        self._app.queues.transitions.fire(schedule.name, tick_ms, [], how="missed", revision=revision)
+        log.warning("tick missed and skipped", schedule=schedule.name, tick=tick.isoformat())
+
+    def _fire(self, schedule: Schedule, tick: datetime, revision: int) -> bool:
+        """False when somebody has edited the schedule since we looked; the next look sees the edit."""
+        reply = self._app.fire(schedule, tick, revision=revision)
+        if reply.outcome is FireOutcome.FIRED:
+            log.info("schedule fired", schedule=schedule.name, tick=tick.isoformat(), jobs=reply.jobs)
+        elif reply.outcome is FireOutcome.OVERLAPPED:
+            log.warning("tick skipped: jobs of an earlier one are open", schedule=schedule.name, tick=tick.isoformat())
+        return reply.outcome is not FireOutcome.EDITED
+
+
+def upcoming_ticks(known: list[EffectiveSchedule], now: datetime) -> list[tuple[str, datetime]]:
+    """(schedule, its next tick), soonest first; without those that are paused or whose line cannot be read."""
+    ticks = []
+    for one in known:
+        try:
+            tick = one.next_tick(now)
+        except FlowzzError as error:
+            log.error("schedule has no next tick", schedule=one.definition.name, error=str(error))
+            continue
+        if tick is not None:
+            ticks.append((one.definition.name, tick.astimezone(UTC)))
+    return sorted(ticks, key=lambda pair: pair[1])
