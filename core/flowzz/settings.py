@@ -98,17 +98,17 @@ class Settings(BaseSettings):
     timeout_grace: float = Field(
         default=10,
         ge=0,
-        description="Seconds past its timeout that a handler in a thread may take to notice; then its worker is replaced.",
+        description="Seconds past its timeout that a thread's handler may take to notice; then its worker is replaced.",
     )
     watchdog: float = Field(
         default=60,
         gt=0,
-        description="Seconds a worker's step may take before it reconnects to Redis; after as long again it is replaced.",
+        description="Seconds a worker's step may take until it reconnects to Redis; after as long again it is replaced.",
     )
     kill_grace: float = Field(
         default=3,
         ge=0,
-        description="Seconds between SIGTERM and SIGKILL of a job's own process, at its timeout or when it is canceled.",
+        description="Seconds between SIGTERM and SIGKILL of a job's own process, at its timeout or when canceled.",
     )
     keep_completed: int = Field(default=100, ge=0, description="Completed jobs kept for each queue.")
     keep_failed: int = Field(default=200, ge=0, description="Failed jobs kept for each queue.")

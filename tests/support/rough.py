@@ -110,6 +110,13 @@ def neighbour(ctx: JobContext, data: Rough) -> Seen:
     return Seen(pid=os.getpid())
 
 
+@job("rough.quick", queue="rough", retry=NoRetry())
+def quick(ctx: JobContext, data: Rough) -> Seen:
+    """Notes its id and returns."""
+    note(data, f"quick {ctx.job_id}")
+    return Seen(pid=os.getpid())
+
+
 @job("rough.stuck", queue="rough", retry=NoRetry(), timeout=timedelta(milliseconds=200))
 def stuck(ctx: JobContext, data: Rough) -> Seen:
     """In a thread; does not look at anything until the folder holds ``free``."""
@@ -156,7 +163,7 @@ async def aio_apart(ctx: JobContext, data: Rough) -> Seen:
 class Hooks:
     @hookimpl
     def flowzz_jobs(self) -> list[object]:
-        return [apart, deaf, greedy, modest, neighbour, stuck, aio, aio_late, aio_apart]
+        return [apart, deaf, greedy, modest, neighbour, quick, stuck, aio, aio_late, aio_apart]
 
 
 plugin = Plugin(name="rough", title="Rough", api=">=1,<2", hooks=Hooks())

@@ -64,6 +64,8 @@ class BundledValkey:
     name = "valkey"
     goodbye = "bundled Valkey saves its data and stops"
     grace_s = STOPS_WITHIN_S
+    restarts = False
+    may_end = False
 
     def __init__(self, settings: Settings) -> None:
         self.folder = settings.data_folder / "valkey"
@@ -146,6 +148,9 @@ class BundledValkey:
         """SHUTDOWN, which writes the append-only file out; SIGTERM, which does the same, when that is not heard."""
         if again or not self._say("SHUTDOWN"):
             self._signal(signal.SIGTERM)
+
+    def ask_to_restart(self) -> None:
+        """Never asked: others rely on it."""
 
     def kill(self) -> None:
         self._signal(signal.SIGKILL)

@@ -18,6 +18,8 @@ class Program:
 
     - ``goodbye``: what the log says when it is asked to stop.
     - ``grace_s``: seconds it then gets before it is killed.
+    - ``restarts``: it ends on SIGUSR1 once its work is done, and another takes its place (a worker).
+    - ``may_end``: when it ends by itself with exit 0 it is done, and not replaced (a worker in a burst).
     - ``sockets``: listening sockets it inherits; they close, for us too, when it is asked to stop, so that new
       connections are refused from that moment instead of waiting for nobody.
     """
@@ -31,10 +33,14 @@ class Program:
         grace_s: float,
         environment: Mapping[str, str] | None = None,
         sockets: Sequence[socket.socket] = (),
+        restarts: bool = False,
+        may_end: bool = False,
     ) -> None:
         self.name = name
         self.goodbye = goodbye
         self.grace_s = grace_s
+        self.restarts = restarts
+        self.may_end = may_end
         self._command = list(command)
         self._environment = dict(environment or {})
         self._sockets = list(sockets)
@@ -56,6 +62,9 @@ class Program:
         for listener in self._sockets:
             listener.close()
         self._signal(signal.SIGINT if again else signal.SIGTERM)
+
+    def ask_to_restart(self) -> None:
+        self._signal(signal.SIGUSR1)
 
     def kill(self) -> None:
         self._signal(signal.SIGKILL)

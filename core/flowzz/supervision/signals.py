@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -30,17 +31,31 @@ class Requests:
             self._stop()
 
 
+def has_terminal() -> bool:
+    """True when this process has a terminal, whose end would reach it as SIGHUP."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
 @contextmanager
-def stopping_by(stop: Callable[[], None]) -> Iterator[None]:
+def stopping_by(stop: Callable[[], None], *, restart: Callable[[], None] | None = None) -> Iterator[None]:
     """Call ``stop`` on SIGTERM, Ctrl-C and a closed terminal (unless under ``nohup``) while the block runs.
 
+    With ``restart``, SIGUSR1 calls that, and so does SIGHUP where there is no terminal to be closed (a service).
     In the main thread only.
     """
     asked = Requests(stop)
-    numbers = [signal.SIGTERM, signal.SIGINT]
+    handlers: dict[int, Callable[[int, FrameType | None], None]] = {signal.SIGTERM: asked, signal.SIGINT: asked}
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    before = {number: signal.signal(number, asked) for number in numbers}
+        handlers[signal.SIGHUP] = asked
+    if restart is not None:
+        handlers[signal.SIGUSR1] = again = Requests(restart)
+        if not has_terminal():
+            handlers[signal.SIGHUP] = again
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:

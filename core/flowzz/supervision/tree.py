@@ -20,6 +20,7 @@ from typing import Protocol
 import structlog
 
 from flowzz.supervision.signals import stopping_by
+from flowzz.workers.ending import REPLACE_ME
 
 log = structlog.get_logger("flowzz.up")
 
@@ -39,6 +40,8 @@ class Child(Protocol):
     name: str
     goodbye: str
     grace_s: float
+    restarts: bool
+    may_end: bool
 
     @property
     def pid(self) -> int | None: ...
@@ -52,6 +55,10 @@ class Child(Protocol):
         ...
 
     def ask_to_stop(self, *, again: bool) -> None: ...
+
+    def ask_to_restart(self) -> None:
+        """End when what it works on is done; only asked of children with ``restarts``."""
+        ...
 
     def kill(self) -> None: ...
 
@@ -68,6 +75,7 @@ class _Life:
     born: float = 0.0
     deaths: int = 0
     due: float | None = None
+    has_ended: bool = False
 
     def back_off(self, now: float) -> float:
         """Seconds until it is started again: 0.2, 0.4, 0.8 … at most 30."""
@@ -78,10 +86,16 @@ class _Life:
 
 
 class Tree:
-    """``stages`` in the order they stop; they start in the opposite one, except those that run already."""
+    """``stages`` in the order they stop; they start in the opposite one, except those that run already.
 
-    def __init__(self, stages: Sequence[Sequence[Child]]) -> None:
+    With ``rolls``, SIGUSR1 restarts the children that can be, one after the other; SIGHUP too where no terminal is.
+    """
+
+    def __init__(self, stages: Sequence[Sequence[Child]], *, rolls: bool = False) -> None:
         self._stages = [[_Life(child) for child in stage] for stage in stages]
+        self._rolls = rolls
+        self._to_roll: list[_Life] = []
+        self._rolling: tuple[_Life, int | None] | None = None
         self._stops = 0
         self._verdict = 0
         self._wake_reader, self._wake_writer = os.pipe()
@@ -91,6 +105,11 @@ class Tree:
     def stop(self) -> None:
         """Begin the shutdown; the second call forces it, the third kills. Safe in threads and signal handlers."""
         self._stops += 1
+        self._wake()
+
+    def roll(self) -> None:
+        """Restart the children that can be, each once the one before was replaced. Safe in signal handlers."""
+        self._to_roll = [life for life in self._lives(self._stages) if life.child.restarts]
         self._wake()
 
     def run(self, beside: Callable[[], int | None] | None = None) -> int:
@@ -106,6 +125,7 @@ class Tree:
                 threading.Thread(target=self._run_beside, args=(beside, errors), daemon=True, name="beside").start()
             while not self._stops:
                 self._replace_the_dead()
+                self._roll_on()
                 self._sleep(self._next_due())
             code = self._shut_down()
         if errors:
@@ -136,10 +156,35 @@ class Tree:
             if life.due is not None:
                 if now >= life.due:
                     self._replace(life, now)
-            elif (code := life.child.poll()) is not None:
+            elif not life.has_ended and (code := life.child.poll()) is not None:
+                if code == REPLACE_ME:
+                    self._replace(life, now)
+                    continue
+                if code == 0 and life.child.may_end:
+                    self._let_end(life)
+                    continue
                 wait = life.back_off(now)
                 life.due = now + wait
                 self._report_death(life, code, wait)
+
+    def _let_end(self, life: _Life) -> None:
+        life.has_ended = True
+        log.info("is done", child=life.child.name)
+        if all(other.has_ended for other in self._lives(self._stages)):
+            self.stop()
+
+    def _roll_on(self) -> None:
+        """One child at a time: the next is asked when the one before has another process."""
+        if self._rolling is not None:
+            life, pid = self._rolling
+            if life.child.pid == pid:
+                return
+            self._rolling = None
+        if self._to_roll:
+            life = self._to_roll.pop(0)
+            log.info("is asked to restart when its work is done", child=life.child.name, child_pid=life.child.pid)
+            self._rolling = (life, life.child.pid)
+            life.child.ask_to_restart()
 
     def _report_death(self, life: _Life, code: int, wait: float) -> None:
         told = {"child": life.child.name, "how": in_words(code), "again_in_s": wait}
@@ -214,7 +259,7 @@ class Tree:
         before = signal.signal(signal.SIGCHLD, woken)
         descriptor = signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
         try:
-            with stopping_by(self.stop):
+            with stopping_by(self.stop, restart=self.roll if self._rolls else None):
                 yield
         finally:
             signal.set_wakeup_fd(descriptor)

@@ -74,7 +74,7 @@ class Worker:
         self._asked = False
         self._replaced = ""
         self._limits = limits
-        self._settled = 0
+        self._claimed = 0
         self._turn = 0
         self._journal = Journal(self.name)
         self._waiter = Waiter(self._transitions, self.queues, self._mailbox.knock)
@@ -165,7 +165,7 @@ class Worker:
         done: list[Done] = []
         while not self._stopping.is_set():
             free = self.concurrency - len(self._held) + len(done)
-            reply = self._step(done, want=free) if done or free else None
+            reply = self._step(done, want=min(free, self._claims_left())) if done or free else None
             if self._limits.burst and reply and not reply.claims and not self._held:
                 return
             if self._waiter.take_news() and not free:
@@ -231,9 +231,14 @@ class Worker:
         for claim in reply.claims:
             self._inbox.put(self._held[claim.execution_id])
         self._journal.write(done, reply)
-        self._settled += len(done)
-        if self._limits.max_jobs is not None and self._settled >= self._limits.max_jobs:
-            self.replace(f"it ran {self._settled} jobs")
+        self._claimed += len(reply.claims)
+        if self._claims_left() == 0:
+            self.replace(f"it took {self._claimed} jobs")
+
+    def _claims_left(self) -> int:
+        """How many more jobs this worker may take, up to its concurrency."""
+        most = self._limits.max_jobs
+        return self.concurrency if most is None else min(self.concurrency, max(0, most - self._claimed))
 
     def _handle(self) -> None:
         while (held := self._inbox.get()) is not None:
