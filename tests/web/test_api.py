@@ -9,6 +9,7 @@ from typing import Any
 
 import jwt
 import pytest
+import redis
 import time_machine
 from flask.testing import FlaskClient
 
@@ -355,3 +356,17 @@ class TestBulk:
         call("POST", "/jobs", json=taken)
         assert call("POST", "/jobs/bulk", json={"jobs": [SALES, taken]}).status_code == 409
         assert flowzz.queues.jobs("sync-coinzz", JobState.WAITING).total == 1
+
+
+def test_a_full_redis_is_503_with_the_remedy_and_nothing_is_stored(call: Call, flowzz: Flowzz, redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as raw:
+        raw.config_set("maxmemory", "1")
+        try:
+            answer = call("POST", "/jobs", json=SALES)
+            bulk = call("POST", "/jobs/bulk", json={"jobs": [SALES, SALES]})
+        finally:
+            raw.config_set("maxmemory", "0")
+    assert (answer.status_code, bulk.status_code) == (503, 503)
+    assert "out of memory" in answer.json["detail"]
+    assert int(answer.headers["Retry-After"]) > 0
+    assert flowzz.queues.jobs("sync-coinzz", JobState.WAITING).total == 0

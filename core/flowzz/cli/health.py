@@ -7,6 +7,7 @@ import click
 from flowzz.app import Flowzz
 from flowzz.cli.output import cell, console, json_option, print_json, print_table
 from flowzz.cli.session import Session, pass_session
+from flowzz.errors import QueueUnavailable
 from flowzz.health import HealthReport
 from flowzz.supervision import bundled
 
@@ -24,12 +25,22 @@ def command(session: Session, as_json: bool) -> None:
     absent = settings.uses_bundled_redis and not bundled.is_running(settings)
     with Flowzz.open(settings, plugins=session.plugins, redis_url=NOBODY if absent else None) as app:
         report = app.health()
+        problem = _memory_problem(app) if report["redis"]["connected"] and not as_json else None
     if as_json:
         print_json(report)
     else:
         _print(report)
+    if problem:
+        click.echo(f"Warning: {problem}", err=True)
     if report["status"] != "healthy":
         raise click.exceptions.Exit(1)
+
+
+def _memory_problem(app: Flowzz) -> str | None:
+    try:
+        return app.queues.memory_problem()
+    except QueueUnavailable:
+        return None
 
 
 def _print(report: HealthReport) -> None:

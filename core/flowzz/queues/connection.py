@@ -30,6 +30,7 @@ from flowzz.errors import ConfigurationError, QueueUnavailable
 COMMAND_TIMEOUT_S = 5.0
 QUICK_TIMEOUT_S = 1.0
 BLOCK_AT_MOST_S = 5.0
+FULL = "Redis is out of memory and refuses writes; raise maxmemory or remove finished jobs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,7 @@ def redis_errors() -> Iterator[None]:
     try:
         yield
     except OutOfMemoryError as error:
-        raise QueueUnavailable(
-            "Redis is out of memory and refuses writes; raise maxmemory or remove finished jobs"
-        ) from error
+        raise QueueUnavailable(FULL) from error
     except ReadOnlyError as error:
         raise QueueUnavailable("Redis is read-only (a replica?); point REDIS_URL at the primary") from error
     except AuthenticationError as error:
@@ -99,4 +98,6 @@ def redis_errors() -> Iterator[None]:
     except (RedisConnectionError, RedisTimeoutError) as error:
         raise QueueUnavailable(f"Redis cannot be reached: {error}") from error
     except RedisError as error:
+        if "OOM command not allowed" in str(error):
+            raise QueueUnavailable(FULL) from error
         raise QueueUnavailable(f"Redis refused a command: {error}") from error

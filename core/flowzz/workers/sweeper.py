@@ -43,7 +43,16 @@ class Sweeper:
             log.warning("job rescued", queue=queue, job=job_id, now=place)
         return len(moved)
 
+    def _warn_of_eviction(self) -> None:
+        try:
+            problem = self._app.queues.memory_problem()
+        except QueueUnavailable:
+            return
+        if problem:
+            log.warning("redis may lose jobs", problem=problem)
+
     def _sweep(self) -> None:
+        self._warn_of_eviction()
         while not self._stopped.is_set():
             try:
                 if self.once() == BATCH:

@@ -6,6 +6,7 @@
 -- Returns: for each execution 1 renewed, 0 lost, 2 renewed and somebody asked to cancel it,
 --   or plain RQ canceled or deleted it.
 -- @include time
+-- @include full
 
 local worker, lease = ARGV[1], tonumber(ARGV[2])
 local now = now_ms()
@@ -16,6 +17,7 @@ for i = 1, 2 * tonumber(ARGV[4]) do
   fields[i] = ARGV[at]
   at = at + 1
 end
+even_when_full(key)
 redis.call('HSET', key, 'last_heartbeat', iso(now), unpack(fields))
 redis.call('HSETNX', key, 'birth', iso(now))
 redis.call('EXPIRE', key, ARGV[3])

@@ -3,12 +3,14 @@
 -- ARGV: 1 queue, 2 job id, 3 execution id, 4 attempt, 5 progress (JSON or ''), 6 checkpoint (JSON or ''), then log lines.
 -- Returns: 1 stored, 0 the lease is lost.
 -- @include time
+-- @include full
 
 local id = ARGV[2]
 if not redis.call('ZSCORE', K.wip .. ARGV[1], id .. ':' .. ARGV[3]) then
   return 0
 end
 local key = K.job .. id
+even_when_full(key)
 if ARGV[5] ~= '' then redis.call('HSET', key, 'flowzz_progress', ARGV[5]) end
 if ARGV[6] ~= '' then redis.call('HSET', key, 'flowzz_checkpoint', ARGV[6]) end
 if #ARGV > 6 then

@@ -21,6 +21,7 @@ from flowzz.errors import NotFound, Permanent
 from flowzz.jobs.connection import Connection, ConnectionState
 from flowzz.jobs.context import JobContext, StorePort
 from flowzz.jobs.definition import job
+from flowzz.jobs.duplicates import Unique
 from flowzz.jobs.payload import Payload, Result
 from flowzz_coinzz.bulk import upsert
 from flowzz_coinzz.client import CoinzzClient
@@ -78,7 +79,12 @@ class Cursor:
         return self.webhook_problems + self.bad_rows
 
 
-@job(SYNC_JOB, queue=SYNC_QUEUE, timeout=timedelta(hours=2))
+@job(
+    SYNC_JOB,
+    queue=SYNC_QUEUE,
+    timeout=timedelta(hours=2),
+    duplicates=Unique(by=("empresa_id", "force_full_sync")),
+)
 def sync_sales(ctx: JobContext, data: SyncSales) -> SyncedSales:
     """Bring a company's Coinzz sales up to date.
 

@@ -20,6 +20,7 @@ from flowzz.errors import Permanent, QueueUnavailable
 from flowzz.jobs.connection import Connection
 from flowzz.jobs.context import JobContext, StorePort
 from flowzz.jobs.definition import job
+from flowzz.jobs.duplicates import Unique
 from flowzz.jobs.options import EnqueueOptions
 from flowzz.jobs.payload import Payload, Result
 from flowzz.plugins.contributions import EnqueuePort, WebhookReply, WebhookRequest
@@ -162,7 +163,7 @@ def process_webhook(ctx: JobContext, data: ProcessWebhook) -> ProcessedWebhook:
     )
 
 
-@job(RECOVER_JOB, queue=WEBHOOK_QUEUE)
+@job(RECOVER_JOB, queue=WEBHOOK_QUEUE, duplicates=Unique(by=("empresa_id",)))
 def recover_webhooks(ctx: JobContext, data: RecoverWebhooks) -> RecoveredWebhooks:
     """Process the webhooks whose own job was never enqueued, or failed."""
     processed, problems = process_pending(ctx, data.empresa_id, older_than=now() - RECOVER_AFTER)
