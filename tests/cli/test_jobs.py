@@ -138,3 +138,13 @@ def test_health_is_the_public_report(connected: Cli) -> None:
     result = connected("health", "--json")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["redis"] == {"connected": False}
+
+
+def test_a_job_may_wait_for_others(connected: Cli) -> None:
+    connected.ok("enqueue", "shop.pack", "--id", "first", "--delay", "1h")
+    connected.ok("enqueue", "shop.pack", "--id", "second", "--depends-on", "first", "--on-parent-failure", "wait")
+    assert connected.json("jobs", "show", "second")["job"]["dependsOn"] == ["first"]
+    assert "it waits for its parents: first (delayed)" in connected.ok("jobs", "explain", "second")
+    assert [job["id"] for job in connected.json("jobs", "list", "--state", "deferred")] == ["second"]
+    refused = connected("enqueue", "shop.pack", "--depends-on", "nowhere")
+    assert (refused.exit_code, "is not stored" in refused.stderr) == (1, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import redis
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from flowzz.errors import InvalidRequest
+from flowzz.jobs.options import ParentPolicy
 from flowzz.jobs.state import JobState
 from flowzz.queues import keys
+from flowzz.queues.dead import DeadLetters
 from flowzz.queues.engine import REGISTRIES, Queues
 from flowzz.queues.fields import dump_call
 from flowzz.queues.lanes import Lane, LimitKey
@@ -129,6 +132,53 @@ class Machine(RuleBasedStateMachine):
             self.exists.discard(job_id)
         self._forget_trimmed()
 
+    # Dependencies, dead letters
+
+    @rule(
+        job_id=IDS,
+        queue=st.sampled_from(QUEUES),
+        parents=st.lists(IDS, min_size=1, max_size=3, unique=True),
+        policy=st.sampled_from(["fail", "run", "wait"]),
+    )
+    def enqueue_a_child(self, job_id: str, queue: str, parents: list[str], policy: ParentPolicy) -> None:
+        if job_id in self.exists or job_id in parents:
+            return
+        new = new_job(job_id, queue=queue)
+        answer = self.queues.transitions.enqueue([replace(new, admission=new.admission.after(parents, policy))])
+        assert answer == [1 if set(parents) <= self.exists else -3]
+        if answer == [1]:
+            self.foreign.discard(job_id)
+            self.exists.add(job_id)
+
+    @rule(ids=st.lists(IDS, max_size=3, unique=True), remove=st.booleans())
+    def move_the_dead(self, ids: list[str], remove: bool) -> None:
+        letters = DeadLetters(self.queues)
+        (letters.remove if remove else letters.replay)(ids=ids)
+        self._forget_trimmed()
+
+    @rule()
+    def nobody_waits_for_who_has_ended(self) -> None:
+        """After two sweeps every deferred job waits for a parent that may still complete."""
+        for _ in range(2):
+            self.queues.transitions.rescue(limit=100, keep_failed=3, failure_text=failure_text(), max_stalled=1)
+        self._forget_trimmed()
+        waited_for = {key.decode().split(":")[2] for key in self.raw.scan_iter(keys.DEPENDENTS("*"))}
+        assert waited_for <= self.exists
+        for job_id in self.exists:
+            if self.queues.job(job_id).state is JobState.DEFERRED:
+                parents = [member.decode() for member in self.raw.smembers(keys.DEPENDENCIES(job_id))]
+                assert parents
+                for parent in parents:
+                    assert self.raw.hget(keys.JOB(parent), "status") not in (None, b"finished"), (job_id, parent)
+
+    @invariant()
+    def children_and_parents_know_each_other(self) -> None:
+        for queue in QUEUES:
+            for member in self.raw.zrange(keys.DEFERRED(queue), 0, -1):
+                for parent in self.raw.smembers(keys.DEPENDENCIES(member.decode())):
+                    gone = not self.raw.exists(keys.JOB(parent.decode()))
+                    assert gone or self.raw.sismember(keys.DEPENDENTS(parent.decode()), member)
+
     @rule(queue=st.sampled_from(QUEUES), front=st.booleans())
     def plain_rq_takes_a_job_out(self, queue: str, front: bool) -> None:
         """A stock worker pops from the list without asking; here it also deletes the job, as if it had expired."""
@@ -221,14 +271,17 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def the_counts_are_those_of_a_census(self) -> None:
         stats = self.queues.stats(QUEUES)
-        counted = sum(s.waiting + s.active + s.completed + s.failed + s.delayed + s.parked + s.canceled for s in stats)
+        counted = sum(s.waiting + s.active + s.completed + s.failed + s.delayed + s.canceled for s in stats)
+        counted += sum(s.parked + s.deferred for s in stats)
         assert counted == len(self.exists)
 
     @invariant()
     def no_key_is_left_of_a_job_that_is_gone(self) -> None:
         for family in (keys.JOB, keys.RESULTS, keys.LOG):
             for key in self.raw.scan_iter(family.prefix + "*"):
-                assert key.decode().removeprefix(family.prefix) in self.exists, key
+                name = key.decode().removeprefix(family.prefix).removeprefix(":").removesuffix(":dependencies")
+                if not name.endswith(":dependents"):
+                    assert name in self.exists, key
 
     def _settlement(self, claim: Claim, kind: str) -> Any:
         if kind == "completed":

@@ -86,6 +86,7 @@ def state_names() -> dict[str, str]:
         "completed": _("completed"),
         "paused": _("paused"),
         "parked": _("parked"),
+        "deferred": _("deferred"),
         "canceled": _("canceled"),
     }
 

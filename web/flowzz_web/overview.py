@@ -28,6 +28,7 @@ TABS: Sequence[JobState] = (
     JobState.FAILED,
     JobState.COMPLETED,
     JobState.PARKED,
+    JobState.DEFERRED,
     JobState.CANCELED,
 )
 

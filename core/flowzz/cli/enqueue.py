@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import IO, Any
+from typing import IO, Any, get_args
 
 import click
 
 from flowzz.cli.output import in_words, json_option, print_json
 from flowzz.cli.parameters import DURATION, JSON_OBJECT
 from flowzz.cli.session import Session, pass_session
-from flowzz.jobs.options import Enqueued, EnqueueOptions
+from flowzz.jobs.options import Enqueued, EnqueueOptions, ParentPolicy
 from flowzz.jobs.state import JobState
 
 
@@ -37,6 +37,14 @@ Examples:
 @click.option("--priority", type=click.IntRange(1, 10), help="1 runs first, 10 last (default: the job's own).")
 @click.option("--unique-key", help="Nothing is enqueued while a job with this key is not done.")
 @click.option("--expires", type=DURATION, help="Cancel it unless it starts within this time.")
+@click.option("--depends-on", multiple=True, metavar="JOB_ID", help="Run once that job completed; may be given again.")
+@click.option(
+    "--on-parent-failure",
+    type=click.Choice(get_args(ParentPolicy)),
+    default="fail",
+    show_default=True,
+    help="When one of those fails: be canceled, run all the same, or wait until it is retried.",
+)
 @click.option("--wait", is_flag=True, help="Wait for its end; exit 1 unless it completes.")
 @click.option("--timeout", type=DURATION, default="5m", show_default=True, help="How long --wait waits.")
 @json_option
@@ -53,13 +61,22 @@ def command(
     priority: int | None,
     unique_key: str | None,
     expires: timedelta | None,
+    depends_on: tuple[str, ...],
+    on_parent_failure: ParentPolicy,
     wait: bool,
     timeout: timedelta,
     as_json: bool,
 ) -> None:
     """Put JOB (plugin.job) into its queue and print its id, or that of the job that stands for it already."""
     options = EnqueueOptions(
-        job_id=job_id, delay=delay, attempts=attempts, priority=priority, unique_key=unique_key, expires=expires
+        job_id=job_id,
+        delay=delay,
+        attempts=attempts,
+        priority=priority,
+        unique_key=unique_key,
+        expires=expires,
+        depends_on=depends_on,
+        on_parent_failure=on_parent_failure,
     )
     if lines is not None:
         if data is not None or data_file is not None or job_id is not None or wait:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel
 
 from flowzz.errors import InvalidRequest
 
 DEFAULT_PRIORITY = 5
+MOST_PARENTS = 100
+ParentPolicy = Literal["fail", "run", "wait"]
 JOB_ID = re.compile(r"[A-Za-z0-9_.\-]{1,100}\Z")
 
 
@@ -32,6 +34,10 @@ class EnqueueOptions:
       fields the job compares; see ``flowzz.jobs.duplicates``. A job that declares nothing is then Unique.
     - ``expires``: no run begins later than this long from now, or than this moment (aware); the job is then canceled
       with the note "expired: …". Default: the job's ``expires_after``.
+    - ``depends_on``: ids of jobs (at most 100, stored already) that must complete first. Default: none.
+    - ``on_parent_failure``: what a parent that failed, or was canceled, means: ``fail`` (default: this job is canceled
+      with the reason), ``run`` (it counts as done) or ``wait`` (until somebody retries it and it completes). A parent
+      that is removed counts as failed, also for ``wait``.
     """
 
     job_id: str | None = None
@@ -42,6 +48,8 @@ class EnqueueOptions:
     priority: int | None = None
     unique_key: str | None = None
     expires: timedelta | datetime | None = None
+    depends_on: Sequence[str] = ()
+    on_parent_failure: ParentPolicy = "fail"
 
     def __post_init__(self) -> None:
         if self.job_id is not None and not JOB_ID.match(self.job_id):
@@ -59,6 +67,15 @@ class EnqueueOptions:
         if self.unique_key is not None and not 1 <= len(self.unique_key) <= 200:
             raise InvalidRequest(f"expected uniqueKey to have 1 to 200 characters, got {len(self.unique_key)}")
         self._check_expires()
+        self._check_parents()
+
+    def _check_parents(self) -> None:
+        if isinstance(self.depends_on, str) or len(self.depends_on) > MOST_PARENTS:
+            raise InvalidRequest(f"expected dependsOn to be a list of at most {MOST_PARENTS} job ids")
+        if self.job_id is not None and self.job_id in self.depends_on:
+            raise InvalidRequest(f"expected dependsOn to name other jobs, got the job's own id {self.job_id!r}")
+        if self.on_parent_failure not in get_args(ParentPolicy):
+            raise InvalidRequest(f"expected onParentFailure to be fail, run or wait, got {self.on_parent_failure!r}")
 
     def _check_expires(self) -> None:
         if isinstance(self.expires, datetime) and self.expires.tzinfo is None:

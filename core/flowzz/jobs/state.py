@@ -14,6 +14,7 @@ class JobState(StrEnum):
     FAILED = "failed"
     DELAYED = "delayed"
     PARKED = "parked"
+    DEFERRED = "deferred"
     CANCELED = "canceled"
 
     @property

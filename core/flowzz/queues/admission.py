@@ -1,14 +1,16 @@
-"""What the enqueue script needs of a job that is more than plain: its duplicates key and its expiry."""
+"""What the enqueue script needs of a job that is more than plain: its duplicates key, its expiry, its parents."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel
 
 from flowzz.jobs.duplicates import Debounce, Duplicates, Throttle, duplicates_key
+from flowzz.jobs.options import ParentPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,16 +21,24 @@ class Admission:
     window_ms: int = 0
     max_wait_ms: int | None = None
     expires: str = ""
+    parents: tuple[str, ...] = ()
+    policy: ParentPolicy = "fail"
+
+    def after(self, parents: Sequence[str], policy: ParentPolicy) -> Admission:
+        """The same, once these parents have ended."""
+        return replace(self, parents=tuple(dict.fromkeys(parents)), policy=policy)
 
     def dump(self) -> str:
         """JSON for the script; nothing for a plain job, which then costs nothing."""
-        document: dict[str, str | int] = {}
+        document: dict[str, str | int | list[str]] = {}
         if self.key:
             document |= {"key": self.key, "window_ms": self.window_ms}
         if self.max_wait_ms is not None:
             document["max_wait_ms"] = self.max_wait_ms
         if self.expires:
             document["expires"] = self.expires
+        if self.parents:
+            document |= {"parents": list(self.parents), "policy": self.policy}
         return json.dumps(document, separators=(",", ":")) if document else ""
 
 

@@ -38,7 +38,8 @@ def read_stats(client: Any, names: Sequence[str]) -> list[QueueStats]:
     return [_stats(name, row, age, workers) for name, row, age, workers in zip(names, asked, ages, live, strict=True)]
 
 
-ASKED = 11
+ASKED = 12
+SILENT = b"silent"
 
 
 def _ask(pipeline: Any, name: str) -> None:
@@ -50,6 +51,7 @@ def _ask(pipeline: Any, name: str) -> None:
     pipeline.lindex(keys.QUEUE(name), 0)
     pipeline.zrange(keys.SCHEDULED(name), 0, 0, withscores=True)
     pipeline.smembers(keys.WORKERS_OF(name))
+    pipeline.zcard(keys.DEFERRED(name))
 
 
 def read_pause(raw: Any) -> str | None:
@@ -85,11 +87,17 @@ def _age(now: float, enqueued: Any, first_delayed: Any) -> float | None:
 
 
 def _live_workers(client: Any, asked: Sequence[Sequence[Any]]) -> list[int]:
+    """How many workers serve each queue: registered, not expired, and not past the watchdog."""
+    members = [row[10] if isinstance(row[10], set | list) else () for row in asked]
+    known = list({member for row in members for member in row})
     pipeline = client.pipeline(transaction=False)
-    for row in asked:
-        members = list(row[10]) if isinstance(row[10], set | list) else []
-        pipeline.exists(*members) if members else pipeline.exists("")
-    return [answer if isinstance(answer, int) else 0 for answer in pipeline.execute(raise_on_error=False)]
+    for member in known:
+        pipeline.hmget(member, "state", "flowzz_state")
+    answers = dict(zip(known, pipeline.execute(raise_on_error=False), strict=True))
+    live = {
+        member for member, state in answers.items() if isinstance(state, list) and any(state) and SILENT not in state
+    }
+    return [len(live.intersection(row)) for row in members]
 
 
 def _stats(name: str, row: Sequence[Any], age: float | None, workers: int) -> QueueStats:
@@ -107,6 +115,7 @@ def _stats(name: str, row: Sequence[Any], age: float | None, workers: int) -> Qu
         delayed=delayed,
         parked=parked,
         canceled=canceled,
+        deferred=row[11] if isinstance(row[11], int) else 0,
         oldest_waiting_s=age,
         workers=workers,
         is_paused=paused,

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from flowzz.clock import from_epoch_ms
-from flowzz.jobs.state import JobState
+from flowzz.jobs.state import STATE_OF_RQ_STATUS, JobState
 from flowzz.queues import keys
 from flowzz.queues.connection import redis_errors
 from flowzz.queues.records import JobRecord
@@ -22,6 +22,7 @@ class Reason(StrEnum):
     FINAL = "final"
     DELAYED = "delayed"
     PLUGIN_MISSING = "plugin_missing"
+    PARENTS_PENDING = "parents_pending"
     SUSPENDED = "suspended"
     QUEUE_PAUSED = "queue_paused"
     PAUSED = "paused"
@@ -57,7 +58,41 @@ def explain(client: Any, job: JobRecord) -> Explanation:
     if job.state is JobState.WAITING:
         with redis_errors():
             return _waiting(client, job)
+    if job.state is JobState.DEFERRED:
+        with redis_errors():
+            return _deferred(client, job)
     return _elsewhere(job)
+
+
+def _deferred(client: Any, job: JobRecord) -> Explanation:
+    """``holders`` are the parents it still waits for, ``key`` the first that nobody runs unless a person retries it."""
+    parents = sorted(member.decode() for member in client.smembers(keys.DEPENDENCIES(job.id)))
+    pipeline = client.pipeline(transaction=False)
+    for parent in parents:
+        pipeline.hmget(keys.JOB(parent), "status", "flowzz_note")
+    told, stuck = [], None
+    for parent, (status, note) in zip(parents, pipeline.execute(), strict=True):
+        state = STATE_OF_RQ_STATUS.get((status or b"").decode())
+        if state is JobState.PARKED and not note:
+            state = JobState.DEFERRED
+        told.append(f"{parent} ({state.value if state else 'removed'})")
+        if stuck is None and state in (JobState.FAILED, JobState.CANCELED):
+            stuck = parent
+    sentence = f"it waits for its parents: {', '.join(told) or 'they just ended'}"
+    if stuck:
+        sentence += f"; retry {stuck}, or this job to run it without"
+    return Explanation(
+        job_id=job.id,
+        state=job.state.value,
+        reason=Reason.PARENTS_PENDING,
+        sentence=sentence,
+        key=stuck or (parents[0] if parents else None),
+        holders=tuple(parents),
+    )
+
+
+def _moment(due: datetime | None) -> str:
+    return f"{due:%Y-%m-%d %H:%M:%S} UTC" if due else "a time that cannot be read"
 
 
 def _elsewhere(job: JobRecord) -> Explanation:
@@ -66,7 +101,7 @@ def _elsewhere(job: JobRecord) -> Explanation:
         reason, sentence = Reason.RUNNING, f"it is running on worker {job.worker}"
     elif job.state is JobState.DELAYED:
         why = f" ({job.note})" if job.note else ""
-        reason, sentence = Reason.DELAYED, f"it is delayed until {job.due_at:%Y-%m-%d %H:%M:%S} UTC{why}"
+        reason, sentence = Reason.DELAYED, f"it is delayed until {_moment(job.due_at)}{why}"
     elif job.state is JobState.PARKED:
         reason = Reason.PLUGIN_MISSING
         sentence = f"no running worker registers {job.name!r}; install its plugin and restart the workers"

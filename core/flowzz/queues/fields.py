@@ -6,6 +6,9 @@
 | flowzz_attempts | runs so far that used up an attempt |
 | flowzz_stalled | times its worker was lost |
 | flowzz_execution | id of the last execution that claimed it |
+| flowzz_policy | what a failed parent means to it: fail, run or wait |
+| flowzz_due | Unix ms; a deferred job runs no earlier, even when its parents are done |
+| flowzz_children | ``1`` once a job waits for this one |
 | flowzz_replays | times it was replayed after it had failed for good |
 | flowzz_error | JSON ``{type, message}`` of the last failed run |
 | flowzz_note | why it is postponed, released or canceled; of a parked job, the name nobody registers |

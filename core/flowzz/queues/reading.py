@@ -25,7 +25,9 @@ def read_job(job_id: str, fields: Hash, latest: Hash | None, due: float | None =
     envelope, name, payload, problem = _identity(fields)
     state = STATE_OF_RQ_STATUS.get(_text(fields, b"status"), JobState.WAITING)
     note = _text(fields, b"flowzz_note") or None
-    if state is JobState.PARKED and note:
+    if state is JobState.PARKED and not note:
+        state = JobState.DEFERRED  # RQ has one status for both; a parked job notes the name that is missing
+    if state is JobState.PARKED:
         note = f"no plugin registers {note}"
     return JobRecord(
         id=job_id,
@@ -48,6 +50,7 @@ def read_job(job_id: str, fields: Hash, latest: Hash | None, due: float | None =
         due_at=from_epoch_ms(due * 1000) if due is not None and state is JobState.DELAYED else None,
         started_at=_moment(fields, b"started_at"),
         ended_at=_moment(fields, b"ended_at"),
+        depends_on=_parents(fields),
     )
 
 
@@ -158,6 +161,23 @@ def _json(raw: bytes | None) -> Any:
         return json.loads(raw)
     except (ValueError, RecursionError):
         return None
+
+
+def _writable(value: Any) -> Any:
+    """``value`` as a page can show it: '?' for half surrogate pairs, which JSON can say and UTF-8 cannot."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+        text.encode()
+    except UnicodeEncodeError:
+        return json.loads(text.encode(errors="replace"))
+    except RecursionError:
+        return "(nested too deeply to show)"
+    return value
+
+
+def _parents(fields: Hash) -> tuple[str, ...]:
+    stored = _json(fields.get(b"dependency_ids"))
+    return tuple(str(parent) for parent in stored) if isinstance(stored, list) else ()
 
 
 def _text(fields: Hash, name: bytes) -> str:

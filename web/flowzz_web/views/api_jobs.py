@@ -16,7 +16,7 @@ from flowzz.errors import InvalidPayload, JobNotFound
 from flowzz.jobs.definition import JobDefinition
 from flowzz.jobs.duplicates import Debounce
 from flowzz.jobs.durations import parse_duration
-from flowzz.jobs.options import EnqueueOptions, Submission
+from flowzz.jobs.options import EnqueueOptions, ParentPolicy, Submission
 from flowzz.jobs.payload import WireModel, parse_payload
 from flowzz.jobs.state import JobState
 from flowzz.queues.records import JobRecord
@@ -58,6 +58,8 @@ class Options(WireModel):
     priority: Annotated[int, Field(ge=1, le=10)] | None = None
     unique_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     expires: Annotated[timedelta | AwareDatetime, BeforeValidator(_expiry)] | None = None
+    depends_on: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=100)] = []
+    on_parent_failure: ParentPolicy = "fail"
 
     @model_validator(mode="after")
     def _one_time(self) -> Options:
@@ -107,7 +109,7 @@ def enqueue() -> ResponseReturnValue:
     if earlier is not None:
         return _replayed(flowzz, body, earlier)
     made = flowzz.submit(body.job, body.payload, options)
-    state = _first_state(definition, options) if made.created else _state_of(flowzz, made.id)
+    state = _first_state(definition, options) if made.created and not options.depends_on else _state_of(flowzz, made.id)
     return _accepted(made.id, body.job, definition.queue, state, 202 if made.created else 200)
 
 
@@ -215,6 +217,8 @@ def _options(options: Options) -> EnqueueOptions:
         priority=options.priority,
         unique_key=options.unique_key,
         expires=options.expires,
+        depends_on=options.depends_on,
+        on_parent_failure=options.on_parent_failure,
     )
 
 

@@ -9,6 +9,7 @@
 -- @include events
 -- @include place
 -- @include duplicates
+-- @include flows
 -- @include retries
 -- @include revive
 
@@ -16,7 +17,7 @@ local now = now_ms()
 local answers = {}
 for at = 3, #ARGV, 2 do
   local id, died = ARGV[at], ARGV[at + 1]
-  local job = redis.pcall('HMGET', K.job .. id, 'status', 'origin', 'flowzz_lane', 'ended_at')
+  local job = redis.pcall('HMGET', K.job .. id, 'status', 'origin', 'flowzz_lane', 'ended_at', 'flowzz_children')
   local moved = 0
   if not job.err and job[1] == 'failed' and job[2] and (job[4] or '') == died
     and redis.call('ZREM', K.failed .. job[2], id) == 1 then
@@ -26,6 +27,7 @@ for at = 3, #ARGV, 2 do
       revive(now, id, job[2], job[3], ARGV[2])
       note('waiting', job[2], id, 'replay')
     else
+      if job[5] then parent_ended(now, iso(now), id, 'removed') end
       forget(id)
       note('removed', job[2], id)
     end

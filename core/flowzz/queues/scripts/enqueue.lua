@@ -2,15 +2,16 @@
 -- KEYS: none (keys are built from ids; Redis Cluster is not supported).
 -- ARGV: 1 number of jobs; then for each: id, queue, data (RQ's call), envelope (JSON), description, timeout (s),
 --       due (Unix ms, or 'in:<ms>' from now, or ''), lane (see place.lua), rules of its limits ('key=rule,…' or ''),
---       more (JSON {key, window_ms, max_wait_ms, expires}: duplicates key and expiry, see admission.py; or '').
--- All or nothing: when the id of one is taken, none is stored.
--- Events: waiting, delayed, debounced.
+--       more (JSON {key, window_ms, max_wait_ms, expires, parents, policy}: see admission.py; or '').
+-- All or nothing: when the id of one is taken, or a parent of one is not stored, none is.
+-- Events: waiting, delayed, debounced, deferred, canceled (a parent had failed already).
 -- Returns: for each job 1 stored, 0 it is there already with the same envelope (a repeat), -1 the id is taken, -2 not
---   stored because the id of another is taken, or the id (text) of the job that stands for it by its duplicates key.
+--   stored because of another, -3 a parent of it is not stored, or the id (text) of the job that stands for it by its duplicates key.
 -- @include time
 -- @include events
 -- @include place
 -- @include duplicates
+-- @include flows
 -- @include retries
 -- @include enqueue
 
@@ -20,9 +21,11 @@ local count = tonumber(ARGV[1])
 local answers = {}
 local taken = false
 local function values(i) return 2 + (i - 1) * ENQUEUE_VALUES end
-for i = 1, count > 1 and count or 0 do
-  answers[i] = id_taken(values(i)) and -1 or -2
-  taken = taken or answers[i] == -1
+local known = {}
+for i = 1, count do
+  answers[i] = (count > 1 and id_taken(values(i)) and -1) or (unknown_parents(values(i), known) and -3) or -2
+  taken = taken or answers[i] ~= -2
+  known[ARGV[values(i)]] = true
 end
 if taken then return answers end
 for i = 1, count do answers[i] = enqueue_one(now, stamp, values(i)) end

@@ -7,12 +7,14 @@
 -- @include events
 -- @include place
 -- @include duplicates
+-- @include flows
 -- @include retries
 -- @include revive
 
 local action, id, reason = ARGV[1], ARGV[2], ARGV[3]
 local key = K.job .. id
-local job = redis.pcall('HMGET', key, 'status', 'origin', 'flowzz_lane', 'flowzz_unique')
+local job = redis.pcall('HMGET', key, 'status', 'origin', 'flowzz_lane', 'flowzz_unique',
+  'flowzz_children')
 if job.err then job = {false, false, false} end
 local status, queue = job[1], job[2]
 if not status or not queue then return {'missing'} end
@@ -31,6 +33,7 @@ local function leave()
     withdraw(queue, id, job[3])
   elseif PLACE[status] then
     redis.call('ZREM', PLACE[status] .. queue, id)
+    if status == 'deferred' and redis.call('ZREM', K.deferred .. queue, id) == 1 then drop_parents(id) end
   end
 end
 
@@ -45,6 +48,7 @@ else
     note('waiting', queue, id, 'retry')
   elseif action == 'remove' then
     undo_key(id, job[4])
+    if job[5] then parent_ended(now, iso(now), id, 'removed') end
     forget(id)
     note('removed', queue, id)
   else
@@ -52,6 +56,7 @@ else
     redis.call('ZADD', K.canceled .. queue, string.format('%.3f', now / 1000 + YEAR), id)
     trim(K.canceled .. queue, tonumber(ARGV[4]))
     undo_key(id, job[4])
+    if job[5] then parent_ended(now, iso(now), id, 'canceled') end
     note('canceled', queue, id)
   end
 end

@@ -1,5 +1,5 @@
 -- Give back the jobs whose lease has ended, in all queues; a job that stalls too often fails. Slots of limits that are
--- free though somebody waits for them are offered again. Lanes and parked jobs are brought in line with what plain RQ did.
+-- free though somebody waits for them are offered again. Lanes, parked and deferred jobs are brought in line with what others did.
 -- KEYS: none.
 -- ARGV: 1 most jobs to move, 2 keep failed, 3 text of the failure (base64 of zlib), 4 max stalled of a job without envelope.
 -- Events: stalled, failed, waiting (pushed by plain RQ).
@@ -8,6 +8,7 @@
 -- @include events
 -- @include place
 -- @include duplicates
+-- @include flows
 -- @include retries
 -- @include adopt
 -- @include rescue
@@ -20,6 +21,7 @@ for _, queue_key in ipairs(redis.call('SMEMBERS', K.queues)) do
     local queue = string.sub(queue_key, #K.queue + 1)
     reconcile(queue)
     tidy_parked(queue)
+    tend_children(now, stamp, queue)
     local late = redis.pcall('ZRANGEBYSCORE', K.wip .. queue, '-inf', string.format('%.3f', now / 1000),
       'LIMIT', 0, tonumber(ARGV[1]) - #moved)
     if not late.err then

@@ -75,6 +75,7 @@ local function enqueue_one(now, stamp, at)
   if extra then admit_more(now, key, id, extra) end
   redis.call('SADD', K.queues, K.queue .. queue)
   note_limits(rules)
+  if extra and extra.parents and defer(now, stamp, queue, id, extra, due) then return 1 end
   if later then
     redis.call('ZADD', K.scheduled .. queue, string.format('%.3f', due / 1000), id)
     note('delayed', queue, id)

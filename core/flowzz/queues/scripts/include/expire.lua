@@ -3,7 +3,7 @@
 
 local function expire(now, stamp, queue, id, keep)
   local key = K.job .. id
-  local job = redis.call('HMGET', key, 'flowzz_expires', 'flowzz_attempts', 'flowzz_unique')
+  local job = redis.call('HMGET', key, 'flowzz_expires', 'flowzz_attempts', 'flowzz_unique', 'flowzz_children')
   local said = 'expired: it could not start by ' .. iso(tonumber(job[1]))
   redis.call('XADD', K.results .. id, 'MAXLEN', '100', '*', 'type', 3, 'worker_name', '', 'execution_id', '',
     'execution_ended_at', string.format('%.6f', now / 1000), 'outcome', 'expired',
@@ -12,5 +12,6 @@ local function expire(now, stamp, queue, id, keep)
   redis.call('ZADD', K.canceled .. queue, string.format('%.3f', now / 1000 + YEAR), id)
   trim(K.canceled .. queue, keep)
   free_key(id, job[3])
+  if job[4] then parent_ended(now, stamp, id, 'canceled') end
   note('expired', queue, id)
 end

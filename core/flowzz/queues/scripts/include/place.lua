@@ -86,7 +86,8 @@ local function withdraw(queue, id, lane)
 end
 
 local function forget(id)
-  redis.call('UNLINK', K.job .. id, K.results .. id, K.log .. id, K.steps .. id)
+  redis.call('UNLINK', K.job .. id, K.results .. id, K.log .. id, K.steps .. id, K.dependents .. id .. ':dependents',
+    K.dependencies .. id .. ':dependencies')
 end
 
 local function trim(registry, keep)

@@ -12,7 +12,7 @@ local function rescue(now, stamp, queue, member, keep, text, default)
   if not id then id, execution = member, '' end
   local key = K.job .. id
   local job = redis.pcall('HMGET', key, 'status', 'flowzz', 'flowzz_stalled', 'worker_name', 'flowzz_execution',
-    'flowzz_attempts', 'flowzz_lane', 'flowzz_unique')
+    'flowzz_attempts', 'flowzz_lane', 'flowzz_unique', 'flowzz_children')
   if not job.err then release(queue, job[7], member) end
   local another = job[5] and job[5] ~= execution and redis.call('ZSCORE', K.wip .. queue, id .. ':' .. job[5])
   if job.err or job[1] ~= 'started' or another then

@@ -40,7 +40,8 @@ local function settle(now, stamp, worker, touched, s)
     return 0
   end
   local key = K.job .. s.id
-  local job = redis.call('HMGET', key, 'data', 'flowzz_lane', 'flowzz_unique', 'status', 'flowzz_execution', 'retries_left')
+  local job = redis.call('HMGET', key, 'data', 'flowzz_lane', 'flowzz_unique', 'status', 'flowzz_execution', 'retries_left',
+    'flowzz_children')
   release(s.queue, job[2], s.id .. ':' .. s.execution)
   if not job[1] then
     redis.call('UNLINK', K.results .. s.id, K.log .. s.id)
