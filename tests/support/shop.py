@@ -28,6 +28,7 @@ from flowzz.plugins.contributions import (
     EnqueuePort,
     Plugin,
     Sandbox,
+    Schedule,
     Webhook,
     WebhookReply,
     WebhookRequest,
@@ -110,6 +111,10 @@ class _Hooks:
     @hookimpl
     def flowzz_jobs(self) -> list[Any]:
         return [pack]
+
+    @hookimpl
+    def flowzz_schedules(self) -> list[Any]:
+        return [Schedule(name="shop.pack", job="shop.pack", cron="0 3 1 1 *", payloads=lambda store: [Order(items=2)])]
 
     @hookimpl
     def flowzz_webhooks(self) -> list[Any]:

@@ -18,7 +18,7 @@ from flowzz_web.problems import Problem
 from flowzz_web.tokens import InvalidToken
 
 PUBLIC_BLUEPRINTS = frozenset({"auth", "api_auth", "health", "webhooks"})
-API_BLUEPRINTS = frozenset({"api_dead", "api_jobs", "api_pauses", "api_queues"})
+API_BLUEPRINTS = frozenset({"api_dead", "api_jobs", "api_pauses", "api_queues", "api_schedules"})
 FRAGMENT_HEADER = "X-Flowzz-Fragment"
 
 

@@ -21,12 +21,13 @@ from flowzz_web.views import (
     api_jobs,
     api_pauses,
     api_queues,
+    api_schedules,
     auth,
     health,
     webhooks,
 )
 
-WITHOUT_COOKIES = (api_auth, api_dead, api_jobs, api_pauses, api_queues, webhooks)
+WITHOUT_COOKIES = (api_auth, api_dead, api_jobs, api_pauses, api_queues, api_schedules, webhooks)
 WITH_COOKIES = (admin, admin_actions, auth, health)
 
 LARGEST_FORM = 64 * 1024

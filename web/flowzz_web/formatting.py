@@ -15,7 +15,7 @@ from flask_babel import format_decimal, get_locale
 from flowzz.clock import now
 from flowzz_web.access import here
 from flowzz_web.current import visitor
-from flowzz_web.languages import outcome_names, plugin_states, state_names
+from flowzz_web.languages import outcome_names, plugin_states, state_names, tick_names
 from flowzz_web.languages import translate as _
 from flowzz_web.wire import moment_as_text
 
@@ -36,6 +36,7 @@ def init_formatting(app: Flask) -> None:
         return {
             "state_names": state_names,
             "outcome_names": outcome_names,
+            "tick_names": tick_names,
             "plugin_states": plugin_states,
             "asset": asset,
             "here": here,

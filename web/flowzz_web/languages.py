@@ -105,6 +105,16 @@ def outcome_names() -> dict[str, str]:
     }
 
 
+def tick_names() -> dict[str, str]:
+    """What came of a tick, as people read it."""
+    return {
+        "fired": _("fired"),
+        "missed": _("missed"),
+        "overlapped": _("skipped, earlier jobs were open"),
+        "run": _("run by hand"),
+    }
+
+
 def plugin_states() -> dict[str, str]:
     """The states of a plugin, as people read them."""
     return {

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from flowzz.errors import ConfigurationError
 from flowzz.jobs.cron import next_tick
 from flowzz.plugins.contributions import Schedule
-from flowzz.queues.schedules import ScheduleState
+from flowzz.queues.schedules import LineEdit, PauseEdit, ScheduleState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,25 @@ class Difference:
     defined: str
     edited: str
     was: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleView:
+    """A schedule as programs read it. ``next_at`` is None while it is paused, and when its line cannot be read."""
+
+    name: str
+    job: str
+    description: str
+    cron: str
+    timezone: str
+    spread_s: float
+    missed: str
+    missed_limit: int
+    overlap: str
+    next_at: datetime | None
+    paused: PauseEdit | None
+    edited: LineEdit | None
+    differences: list[Difference]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +78,29 @@ class EffectiveSchedule:
             for field, defined, edited, was in values
             if edited is not None
         ]
+
+    def view(self, now: datetime) -> ScheduleView:
+        """As it stands at ``now``."""
+        schedule = self.schedule
+        try:
+            next_at = self.next_tick(now)
+        except ConfigurationError:
+            next_at = None
+        return ScheduleView(
+            name=schedule.name,
+            job=schedule.job,
+            description=schedule.description,
+            cron=schedule.cron,
+            timezone=schedule.timezone,
+            spread_s=schedule.spread.total_seconds(),
+            missed=schedule.missed.value,
+            missed_limit=schedule.missed_limit,
+            overlap=schedule.overlap.value,
+            next_at=next_at,
+            paused=self.state.paused,
+            edited=self.state.line,
+            differences=self.differences,
+        )
 
     def next_tick(self, after: datetime) -> datetime | None:
         """None while it is paused. Raises ConfigurationError."""

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from flowzz.errors import InvalidRequest
 from flowzz.queues.pauses import PauseKind
+from flowzz.scheduling import Schedules
 from flowzz_web.access import own_path
 from flowzz_web.current import the_flowzz, visitor
 from flowzz_web.languages import explain
@@ -93,6 +94,58 @@ def resume_any(kind: str, name: str) -> ResponseReturnValue:
     )
 
 
+@blueprint.post("/schedules/<name>/pause")
+def pause_schedule(name: str) -> ResponseReturnValue:
+    reason = request.form.get("reason", "").strip()[:LONGEST_REASON]
+    return _act(
+        "schedule.pause",
+        name,
+        lambda: Schedules(the_flowzz()).pause(name, reason, _who()),
+        _("Schedule %(name)s is paused.", name=name),
+        url_for("admin.queues"),
+        {"reason": reason},
+    )
+
+
+@blueprint.post("/schedules/<name>/resume")
+def resume_schedule(name: str) -> ResponseReturnValue:
+    return _act(
+        "schedule.resume",
+        name,
+        lambda: Schedules(the_flowzz()).resume(name, _who()),
+        _("Schedule %(name)s ticks again.", name=name),
+        url_for("admin.queues"),
+    )
+
+
+@blueprint.post("/schedules/<name>/revert")
+def revert_schedule(name: str) -> ResponseReturnValue:
+    return _act(
+        "schedule.revert",
+        name,
+        lambda: Schedules(the_flowzz()).revert(name, _who()),
+        _("Schedule %(name)s is as its plugin says.", name=name),
+        url_for("admin.queues"),
+    )
+
+
+@blueprint.post("/schedules/<name>/run")
+def run_schedule(name: str) -> ResponseReturnValue:
+    """Its jobs now; the ticks come as before."""
+    return _act(
+        "schedule.run",
+        name,
+        lambda: Schedules(the_flowzz()).run(name, _who()),
+        _("The jobs of schedule %(name)s were enqueued.", name=name),
+        url_for("admin.queues"),
+    )
+
+
+def _who() -> str:
+    user = visitor()
+    return user.email if user else ""
+
+
 def _act(
     action: str,
     target: str,
@@ -102,8 +155,7 @@ def _act(
     detail: dict[str, Any] | None = None,
 ) -> ResponseReturnValue:
     """Do it, put it on record, say it. A refusal is said and recorded too; an outage becomes the 503 page."""
-    user = visitor()
-    actor = user.email if user else ""
+    actor = _who()
     store = the_flowzz().store
     try:
         act()
