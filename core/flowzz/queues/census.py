@@ -92,7 +92,7 @@ def _live_workers(client: Any, asked: Sequence[Sequence[Any]]) -> list[int]:
     known = list({member for row in members for member in row})
     pipeline = client.pipeline(transaction=False)
     for member in known:
-        pipeline.hmget(member, "state", "flowzz_state")
+        pipeline.hmget(member, "birth", "flowzz_state")
     answers = dict(zip(known, pipeline.execute(raise_on_error=False), strict=True))
     live = {
         member for member, state in answers.items() if isinstance(state, list) and any(state) and SILENT not in state

@@ -18,6 +18,9 @@ import structlog
 from flowzz.workers.ending import REPLACE_ME, leave, resident_bytes
 from flowzz.workers.leases import Held
 
+TRY_ENDS_WITHIN_S = 30.0
+"""A try of a step ends long before: commands time out after 5 s and are repeated twice."""
+
 log = structlog.get_logger("flowzz.worker")
 
 
@@ -126,7 +129,9 @@ class Overseer:
             self._reconnected = True
             log.error("no step was completed for a while; reconnecting", silent_s=round(silent, 1))
             self._reconnect()
-        elif self._pulse.hung_s > self._watchdog or (silent > 2 * self._watchdog and not self._held()):
+        elif self._pulse.hung_s > max(self._watchdog, TRY_ENDS_WITHIN_S) or (
+            silent > 2 * self._watchdog and not self._held()
+        ):
             # With Redis away, jobs in hand keep the worker: their outcomes wait here. One that hangs settles none.
             log.error("still no step was completed; this worker is replaced", silent_s=round(silent, 1))
             leave(REPLACE_ME)
