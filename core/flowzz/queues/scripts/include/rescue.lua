@@ -35,6 +35,7 @@ local function rescue(now, stamp, queue, member, keep, text, default)
     redis.call('ZADD', K.failed .. queue, string.format('%.3f', now / 1000 + YEAR), id)
     trim(K.failed .. queue, keep)
     free_key(id, job[8])
+    if job[9] then parent_ended(now, stamp, id, 'failed') end
     note('failed', queue, id, 'stalled')
     return {queue, id, execution, 'failed'}
   end

@@ -59,6 +59,7 @@ local function settle(now, stamp, worker, touched, s)
     redis.call('ZADD', registry, string.format('%.3f', now / 1000 + YEAR), s.id)
     touched[registry] = final.keep
     if job[3] then free_key(s.id, job[3]) end
+    if job[7] then parent_ended(now, stamp, s.id, final.status) end
     if s.kind == 'completed' then
       redis.call('HINCRBY', K.worker .. worker, 'successful_job_count', 1)
     elseif s.kind == 'failed' then
