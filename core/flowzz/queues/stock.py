@@ -31,6 +31,19 @@ class StockJob:
         fields: Any = job.connection.hgetall(keys.JOB(job.id))
         return cls(queues, read_job(job.id, fields, None))
 
+    @property
+    def attempt(self) -> int:
+        """The number of this run, from 1; RQ counts down what is left."""
+        job = get_current_job()
+        left = job.retries_left if job is not None else None
+        return max(1, self.record.max_attempts - (left or 0))
+
+    def no_more_retries(self) -> None:
+        """Another run would not help: RQ fails the job when it raises now."""
+        job = get_current_job()
+        if job is not None:
+            job.retries_left = 0
+
     def annotate(self, attempt: int, progress: tuple[float, str] | None, checkpoint: Any, log: list[str]) -> None:
         """Store what the handler reports. RQ owns the lease here, so nothing fences it."""
         self.queues.annotate(

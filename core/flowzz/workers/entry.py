@@ -2,7 +2,8 @@
 
     rq worker --serializer json sync-coinzz
 
-then runs our jobs too, with RQ's own retries and leases, and with the settings of the environment it was started in.
+then runs our jobs too, in the environment it was started in, with RQ's own leases and RQ's own retries: as many as the
+job has left, at once, none after Permanent.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from flowzz.app import Flowzz
-from flowzz.errors import FlowzzError
+from flowzz.errors import FlowzzError, Permanent
 from flowzz.jobs.context import JobContext
 from flowzz.jobs.definition import result_as_json
 from flowzz.jobs.payload import parse_payload
@@ -34,7 +35,7 @@ class StockReporter:
     def report(
         self, *, progress: tuple[float, str] | None = None, log: Sequence[str] = (), checkpoint: Any = None
     ) -> None:
-        self._job.annotate(self._job.record.attempts_made + 1, progress, checkpoint, list(log))
+        self._job.annotate(self._job.attempt, progress, checkpoint, list(log))
 
     def recall(self) -> Mapping[str, str]:
         return self._job.recall()
@@ -65,11 +66,15 @@ def run_job(job: str, payload: Any) -> Any:
         job_name=job,
         queue=record.queue,
         company_id=record.company_id,
-        attempt=record.attempts_made + 1,
+        attempt=stock.attempt,
         max_attempts=record.max_attempts,
         worker=record.worker or "rq",
         store=app.store,
         reporter=StockReporter(stock),
         restored=record.checkpoint,
     )
-    return json.loads(result_as_json(definition.handler(context, data)))
+    try:
+        return json.loads(result_as_json(definition.run(context, data)))
+    except Permanent:
+        stock.no_more_retries()
+        raise
