@@ -6,11 +6,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from flowzz.queues.keys import markdown_table
+from flowzz.queues import events, keys
 
 DOCS = Path(__file__).parents[2] / "docs"
 
-GENERATED: dict[tuple[str, str], Callable[[], str]] = {("engine.md", "keys"): markdown_table}
+GENERATED: dict[tuple[str, str], Callable[[], str]] = {
+    ("engine.md", "events"): events.markdown_table,
+    ("engine.md", "keys"): keys.markdown_table,
+}
 """(file, name of the part) → what stands between ``<!-- name -->`` and ``<!-- /name -->``."""
 
 

@@ -129,3 +129,16 @@ def test_every_reason_has_a_sentence_in_both_languages(admin: FlaskClient, flowz
         (waiting, "pt-BR", "Nenhum worker ativo atende a fila sync-coinzz."),
     ):
         assert said in admin.get(f"/admin/jobs/{job}", headers={"Accept-Language": language, **HTML}).text
+
+
+def test_events_are_paged_by_id(call: Call, flowzz: Flowzz) -> None:
+    assert call("GET", "/events").json == {"events": [], "next": "0"}
+    flowzz.queues.transitions.enqueue([new_job(f"j{n}") for n in range(3)])
+    page = call("GET", "/events?since=0&limit=2").json
+    assert [(event["name"], event["subject"]) for event in page["events"]] == [("waiting", "j0"), ("waiting", "j1")]
+    assert page["next"] == page["events"][-1]["id"]
+    rest = call("GET", f"/events?since={page['next']}").json
+    assert [event["subject"] for event in rest["events"]] == ["j2"]
+    assert call("GET", f"/events?since={rest['next']}").json == {"events": [], "next": rest["next"]}
+    assert call("GET", "/events?since=soon").status_code == 422
+    assert call("GET", "/events?limit=0").status_code == 422

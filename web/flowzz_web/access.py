@@ -18,7 +18,8 @@ from flowzz_web.problems import Problem
 from flowzz_web.tokens import InvalidToken
 
 PUBLIC_BLUEPRINTS = frozenset({"auth", "api_auth", "health", "webhooks"})
-API_BLUEPRINTS = frozenset({"api_dead", "api_jobs", "api_pauses", "api_queues", "api_schedules"})
+API = "api_"
+"""What the names of the API's blueprints begin with."""
 FRAGMENT_HEADER = "X-Flowzz-Fragment"
 
 
@@ -26,7 +27,7 @@ def guard() -> ResponseReturnValue | None:
     """Runs before every view; an unknown path or method passes, to its 404 or 405."""
     if request.url_rule is None or request.blueprint in PUBLIC_BLUEPRINTS or request.endpoint == "static":
         return None
-    in_api = request.blueprint in API_BLUEPRINTS
+    in_api = (request.blueprint or "").startswith(API)
     user = _bearer() if in_api or "Authorization" in request.headers else sessions.signed_in()
     if user is None:
         return _ask_to_sign_in(in_api=in_api)

@@ -17,7 +17,9 @@ from flowzz_web.views import (
     admin,
     admin_actions,
     api_auth,
+    api_batches,
     api_dead,
+    api_events,
     api_jobs,
     api_pauses,
     api_queues,
@@ -27,7 +29,17 @@ from flowzz_web.views import (
     webhooks,
 )
 
-WITHOUT_COOKIES = (api_auth, api_dead, api_jobs, api_pauses, api_queues, api_schedules, webhooks)
+WITHOUT_COOKIES = (
+    api_auth,
+    api_batches,
+    api_dead,
+    api_events,
+    api_jobs,
+    api_pauses,
+    api_queues,
+    api_schedules,
+    webhooks,
+)
 WITH_COOKIES = (admin, admin_actions, auth, health)
 
 LARGEST_FORM = 64 * 1024

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from flowzz.errors import JobNotFound, NotAllowedInState, QueueUnavailable
+from flowzz.errors import BatchNotFound, JobNotFound, NotAllowedInState, QueueUnavailable
 from flowzz.jobs.state import STATE_OF_RQ_STATUS, JobState
 from flowzz.queues import census, keys
+from flowzz.queues.batches import BatchRecord, read_batch
 from flowzz.queues.commands import CommandChannel
 from flowzz.queues.connection import Clients, connect, redis_errors
+from flowzz.queues.events import BEGINNING, MOST, Event, follow, read_events, read_last_events
 from flowzz.queues.explain import Explanation, explain
 from flowzz.queues.limiting import LimitPage, read_limits
 from flowzz.queues.memory import memory_problem
@@ -89,6 +91,13 @@ class Queues:
     def explain(self, job_id: str) -> Explanation:
         """Why the job is not running (or that it is). Raises JobNotFound."""
         return explain(self._clients.commands, self.job(job_id))
+
+    def batch(self, batch_id: str) -> BatchRecord:
+        """The counts of a batch. Raises BatchNotFound."""
+        found = read_batch(self._clients.commands, batch_id)
+        if found is None:
+            raise BatchNotFound(batch_id)
+        return found
 
     def retry(self, job_id: str, reason: str = "") -> None:
         """Let a failed, canceled, delayed, parked or deferred job wait again, with all its attempts; its history stays.
@@ -201,6 +210,21 @@ class Queues:
     def ticks(self, schedule: str, limit: int = 100) -> list[TickRecord]:
         """The schedule's last ticks and runs, newest first; 100 are kept."""
         return read_ticks(self._clients.commands, schedule, limit)
+
+    def events(self, since: str = BEGINNING, block: timedelta = timedelta(0)) -> Iterator[Event]:
+        """Every transition after the event ``since`` (default: all that are kept), then those that come.
+
+        Ends when none has come for ``block`` (default: at the end of what is there). Raises InvalidRequest for what is
+        no event's id.
+        """
+        return follow(self._clients.blocking, since, block)
+
+    def events_page(self, since: str | None, limit: int) -> list[Event]:
+        """At most ``limit`` (to 1,000) events after ``since``, or the newest; oldest first either way."""
+        limit = min(max(1, limit), MOST)
+        if since is None:
+            return read_last_events(self._clients.commands, limit)
+        return read_events(self._clients.commands, since, limit)
 
     def begin_schedule(self, schedule: str, tick_ms: int) -> None:
         """Remember ``tick_ms`` as the schedule's beginning, unless it has one."""

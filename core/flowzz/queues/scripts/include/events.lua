@@ -1,10 +1,17 @@
--- note(event, queue, id, detail): remember a transition. publish(): write all of them as one stream entry.
--- An event is 'name|queue|job id|detail'; events of one entry are separated by line feeds.
+-- note(event, queue, subject, detail): remember a transition. publish(): write all of them as one stream entry.
+-- An event is 'name|queue|subject|detail'; events of one entry are separated by line feeds (see events.py).
 
 local events = {}
 
-local function note(event, queue, id, detail)
-  events[#events + 1] = event .. '|' .. queue .. '|' .. id .. '|' .. (detail or '')
+local ESCAPED = {['%'] = '%25', ['|'] = '%7C', ['\n'] = '%0A'}
+
+local function event_part(text)
+  return string.find(text, '[%%|\n]') and string.gsub(text, '[%%|\n]', ESCAPED) or text
+end
+
+local function note(event, queue, subject, detail)
+  if detail and string.find(detail, '\n', 1, true) then detail = string.gsub(detail, '\n', ' ') end
+  events[#events + 1] = event .. '|' .. event_part(queue) .. '|' .. event_part(subject) .. '|' .. (detail or '')
 end
 
 local function publish()
