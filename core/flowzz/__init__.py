@@ -10,12 +10,16 @@ from __future__ import annotations
 from flowzz.errors import (
     FlowzzError,
     InvalidRequest,
+    JobCrashed,
     JobSignal,
+    JobTimeout,
+    MemoryLimitExceeded,
     NeedsCredentials,
     Permanent,
     QueueUnavailable,
     ReleaseJob,
     RetryLater,
+    RunEnded,
     Snoozed,
     Throttled,
 )
@@ -25,7 +29,7 @@ from flowzz.jobs.definition import JobDefinition, job
 from flowzz.jobs.duplicates import Debounce, Throttle, Unique
 from flowzz.jobs.options import Enqueued, EnqueueOptions, Submission
 from flowzz.jobs.payload import Payload, Result
-from flowzz.jobs.retry import Exponential, Fixed, Linear, Listed, NoRetry, RetryPolicy
+from flowzz.jobs.retry import Custom, Exponential, Fixed, Linear, Listed, NoRetry, RetryPolicy
 from flowzz.plugins.contributions import (
     ConnectionType,
     DemoSession,
@@ -46,6 +50,7 @@ __all__ = [
     "Connection",
     "ConnectionState",
     "ConnectionType",
+    "Custom",
     "Debounce",
     "DemoSession",
     "EnqueueOptions",
@@ -56,10 +61,13 @@ __all__ = [
     "FlowzzError",
     "InvalidRequest",
     "JobContext",
+    "JobCrashed",
     "JobDefinition",
     "JobSignal",
+    "JobTimeout",
     "Linear",
     "Listed",
+    "MemoryLimitExceeded",
     "Migrations",
     "MissedTick",
     "NeedsCredentials",
@@ -73,6 +81,7 @@ __all__ = [
     "Result",
     "RetryLater",
     "RetryPolicy",
+    "RunEnded",
     "Sandbox",
     "Schedule",
     "Snoozed",

@@ -179,7 +179,7 @@ class Flowzz:
             payload=document,
             envelope=Envelope(
                 job=job,
-                attempts=options.attempts or definition.retry.attempts,
+                attempts=options.attempts or definition.rules.attempts,
                 max_stalled=definition.max_stalled,
                 nonce=options.nonce or uuid.uuid4().hex,
                 company=company,

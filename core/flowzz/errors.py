@@ -15,6 +15,10 @@
     ├── MigrationFailed             the operator: the database's tables could not be brought up to date
     ├── NotFound                    a company, connection or user that is not stored
     ├── QueueUnavailable            Redis cannot be reached or refuses to write
+    ├── RunEnded                    a run was ended from outside; what ``retry_on`` may name
+    │   ├── JobTimeout                  ... it took longer than its job's timeout
+    │   ├── JobCrashed                  ... its process ended without an outcome (names the signal or exit code)
+    │   └── MemoryLimitExceeded         ... it needed more than its memory_limit
     └── JobSignal                   raised by a handler: what the runtime does next
         ├── RetryLater                  run again after a time; uses an attempt
         ├── Throttled                   run again after a time; uses no attempt
@@ -163,6 +167,22 @@ class NotAllowedInState(InvalidRequest):
         super().__init__(
             f"cannot {action} job {job_id!r}: it is {state}; {action} applies to {', '.join(allowed)} jobs"
         )
+
+
+class RunEnded(FlowzzError):
+    """A run of a job was ended from outside; it used up an attempt."""
+
+
+class JobTimeout(RunEnded):
+    """The run took longer than its job's timeout."""
+
+
+class JobCrashed(RunEnded):
+    """The job's process ended without an outcome."""
+
+
+class MemoryLimitExceeded(RunEnded):
+    """The job needed more memory than its memory_limit."""
 
 
 class JobSignal(FlowzzError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import ctypes
 import os
 import signal
@@ -16,7 +17,7 @@ from pathlib import Path
 from flowzz.jobs.context import JobContext
 from flowzz.jobs.definition import job
 from flowzz.jobs.payload import Payload, Result
-from flowzz.jobs.retry import NoRetry
+from flowzz.jobs.retry import Custom, Fixed, NoRetry
 from flowzz.plugins.contributions import Plugin
 from flowzz.plugins.hookspecs import hookimpl
 
@@ -117,6 +118,27 @@ def quick(ctx: JobContext, data: Rough) -> Seen:
     return Seen(pid=os.getpid())
 
 
+def _patience(failed: int, error: BaseException | None) -> timedelta | None:
+    if isinstance(error, ZeroDivisionError):
+        raise RuntimeError("a broken policy")
+    return timedelta(milliseconds=10)
+
+
+@job(
+    "rough.ruled",
+    queue="rough",
+    retry=Fixed(attempts=2, delay=timedelta(milliseconds=10)),
+    retry_on={
+        ValueError: NoRetry(),
+        OSError: Fixed(attempts=4, delay=timedelta(milliseconds=10)),
+        ArithmeticError: Custom(_patience, attempts=3),
+    },
+)
+def ruled(ctx: JobContext, data: Rough) -> Seen:
+    """Raises the built-in exception of that name."""
+    raise getattr(builtins, data.how)("as told")
+
+
 @job("rough.stuck", queue="rough", retry=NoRetry(), timeout=timedelta(milliseconds=200))
 def stuck(ctx: JobContext, data: Rough) -> Seen:
     """In a thread; does not look at anything until the folder holds ``free``."""
@@ -163,7 +185,7 @@ async def aio_apart(ctx: JobContext, data: Rough) -> Seen:
 class Hooks:
     @hookimpl
     def flowzz_jobs(self) -> list[object]:
-        return [apart, deaf, greedy, modest, neighbour, quick, stuck, aio, aio_late, aio_apart]
+        return [apart, deaf, greedy, modest, neighbour, quick, ruled, stuck, aio, aio_late, aio_apart]
 
 
 plugin = Plugin(name="rough", title="Rough", api=">=1,<2", hooks=Hooks())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, get_type_hints
@@ -19,7 +19,7 @@ from flowzz.jobs.limits import Limit, check_limits
 from flowzz.jobs.options import DEFAULT_PRIORITY, check_priority
 from flowzz.jobs.payload import Payload, Result
 from flowzz.jobs.result import result_as_json
-from flowzz.jobs.retry import DEFAULT_RETRY, RetryPolicy
+from flowzz.jobs.retry import DEFAULT_RETRY, RetryPolicy, RetryRules
 
 JOB_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*\Z")
 QUEUE_NAME = re.compile(r"[a-z0-9][a-z0-9_\-]{0,62}\Z")
@@ -35,6 +35,8 @@ class JobDefinition(Generic[P, R]):
     """A kind of job: its name, what it takes and gives, where it waits and how it is retried.
 
     - ``name``: ``plugin.job``, unique in an installation.
+    - ``retry``: its policy, default 3 runs; ``retry_on``: other policies for certain errors, by class; see
+      ``flowzz.jobs.retry``.
     - ``timeout``: the longest one execution may take. Default 15 minutes. A process is killed then; a handler in a
       thread is told at its next report, and one that never returns costs its worker (docs/engine.md, Timeouts).
     - ``isolation``: ``thread`` (default, for waiting on others) or ``process`` (for CPU or memory work: killable, and a
@@ -62,6 +64,7 @@ class JobDefinition(Generic[P, R]):
     expires_after: timedelta | None = None
     isolation: Isolation = "thread"
     memory_limit: int | None = None
+    retry_on: Mapping[type[BaseException], RetryPolicy] = field(default_factory=dict, hash=False)
     description: str = ""
     source: str = field(default="", compare=False)
 
@@ -78,6 +81,11 @@ class JobDefinition(Generic[P, R]):
         """The handler's result, in this thread; an ``async def`` handler gets a loop of its own."""
         result: Any = self.handler(context, payload)
         return asyncio.run(result) if self.is_async else result
+
+    @property
+    def rules(self) -> RetryRules:
+        """``retry`` and ``retry_on`` as one."""
+        return RetryRules(self.retry, self.retry_on)
 
     @property
     def plugin(self) -> str:
@@ -98,6 +106,7 @@ def job(
     expires_after: timedelta | None = None,
     isolation: Isolation = "thread",
     memory_limit: int | None = None,
+    retry_on: Mapping[type[BaseException], RetryPolicy] | None = None,
 ) -> Callable[[Callable[[JobContext, P], R]], JobDefinition[P, R]]:
     """Declare a handler ``(ctx: JobContext, data: SomePayload) -> SomeResult`` as a job.
 
@@ -109,7 +118,7 @@ def job(
         _check_names(name, queue)
         model = _payload_model(name, handler)
         problem = check_limits(tuple(limits), model) or check_priority(priority) or check_duplicates(duplicates, model)
-        if problem := problem or _check_isolation(isolation, memory_limit):
+        if problem := problem or _check_isolation(isolation, memory_limit) or _check_rules(retry_on or {}):
             raise ConfigurationError(f"job {name}: {problem}")
         if expires_after is not None and expires_after <= timedelta(0):
             raise ConfigurationError(f"job {name}: expected expires_after to be more than 0, got {expires_after}")
@@ -127,6 +136,7 @@ def job(
             expires_after=expires_after,
             isolation=isolation,
             memory_limit=memory_limit,
+            retry_on=dict(retry_on or {}),
             description=(inspect.getdoc(handler) or "").partition("\n")[0],
         )
 
@@ -151,6 +161,15 @@ def _check_isolation(isolation: str, memory_limit: int | None) -> str | None:
         return "memory_limit needs isolation='process': threads share their memory"
     if memory_limit is not None and memory_limit < 1:
         return f"expected memory_limit to be bytes, 1 or more, got {memory_limit}"
+    return None
+
+
+def _check_rules(retry_on: Mapping[Any, Any]) -> str | None:
+    for kind, policy in retry_on.items():
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            return f"expected the keys of retry_on to be exception classes, got {kind!r}"
+        if not isinstance(policy, RetryPolicy):
+            return f"expected retry_on[{kind.__name__}] to be a retry policy, got {policy!r}"
     return None
 
 

@@ -9,6 +9,9 @@ A policy is a value. ``decide(failed_attempts)`` answers for the number of attem
     Fixed(attempts=3, delay=5 s)                  5 s, 5 s, stop
     Listed(delays=(1 s, 1 min))                   1 s, 60 s, stop
     NoRetry()                                     stop
+    Custom(lambda failed, error: 2 s)             2 s, 2 s, stop
+
+``RetryRules`` picks the policy by the error: the one of its class, else of its nearest base class, else the job's own.
 
 ``jitter`` (0 to 1, default 0) adds a random part of up to that share on top; it never shortens a wait.
 """
@@ -17,6 +20,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -53,11 +57,19 @@ class RetryPolicy(ABC):
     def wait(self, failed_attempts: int) -> timedelta:
         """The wait after ``failed_attempts`` failures, before jitter and cap."""
 
-    def decide(self, failed_attempts: int, attempts: int | None = None) -> RetryDecision:
+    def wait_for(self, error: BaseException | None, failed_attempts: int) -> timedelta | None:
+        """The same for a certain error; None to stop here."""
+        return self.wait(failed_attempts)
+
+    def decide(
+        self, failed_attempts: int, attempts: int | None = None, error: BaseException | None = None
+    ) -> RetryDecision:
         """What to do after ``failed_attempts`` failures (1 or more); ``attempts`` stands in for the policy's own."""
         if failed_attempts >= (self.attempts if attempts is None else attempts):
             return STOP
-        delay = self.wait(failed_attempts)
+        delay = self.wait_for(error, failed_attempts)
+        if delay is None:
+            return STOP
         if self.cap is not None:
             delay = min(delay, self.cap)
         if self.jitter:
@@ -122,5 +134,53 @@ class NoRetry(RetryPolicy):
         return timedelta(0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Custom(RetryPolicy):
+    """``call(failed_attempts, error)`` says how long to wait, or None to stop; ``attempts`` still bounds it.
+
+    A call that raises, or gives something else, fails the job with both errors.
+    """
+
+    call: Callable[[int, BaseException | None], timedelta | None] = field(kw_only=False)
+
+    def wait(self, failed_attempts: int) -> timedelta:
+        """Unused: ``wait_for`` decides."""
+        return timedelta(0)
+
+    def wait_for(self, error: BaseException | None, failed_attempts: int) -> timedelta | None:
+        wait: object = self.call(failed_attempts, error)
+        if wait is not None and not isinstance(wait, timedelta):
+            raise TypeError(f"expected a Custom retry policy to give a timedelta or None, got {wait!r}")
+        return wait
+
+
 DEFAULT_RETRY = Exponential()
 """Three runs in all, after 1 s and 2 s: what the system being replaced did."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRules:
+    """A job's policies: its own, and those of certain errors.
+
+    The policy of an error counts by its own ``attempts``. Attempts that a caller asked for stand in for those of the
+    job's own policy, and no policy goes beyond them.
+    """
+
+    own: RetryPolicy
+    by_error: Mapping[type[BaseException], RetryPolicy]
+
+    @property
+    def attempts(self) -> int:
+        """The most runs that any of the policies admits: what a job is enqueued with."""
+        return max(policy.attempts for policy in (self.own, *self.by_error.values()))
+
+    def policy(self, error: BaseException) -> RetryPolicy:
+        """That of the error's class, else of its nearest base class, else the job's own."""
+        return next((self.by_error[kind] for kind in type(error).__mro__ if kind in self.by_error), self.own)
+
+    def decide(self, error: BaseException, failed_attempts: int, attempts: int) -> RetryDecision:
+        """What to do after ``failed_attempts`` failures, the last by ``error``, of a job with ``attempts`` in all."""
+        policy = self.policy(error)
+        if policy is self.own and attempts != self.attempts:
+            return policy.decide(failed_attempts, attempts, error)
+        return policy.decide(failed_attempts, min(policy.attempts, attempts), error)

@@ -24,10 +24,9 @@ from typing import Any
 
 from flowzz import tether
 from flowzz.app import Flowzz
-from flowzz.errors import FlowzzError
+from flowzz.errors import FlowzzError, JobCrashed, JobTimeout
 from flowzz.jobs.outcome import Canceled, Completed, Outcome, Released
 from flowzz.workers.execution import Execution, retry_or_fail
-from flowzz.workers.reporter import JobTimeout
 from flowzz.workers.wire import (
     TELL_CANCELED,
     TELL_LOST,
@@ -43,10 +42,6 @@ BORN_WITHIN_S = 60.0
 """Seconds until a job's process must have been forked; the first has to wait for the plugins to load."""
 CLOSES_WITHIN_S = 5.0
 MOST_S = 3600.0
-
-
-class JobCrashed(FlowzzError):
-    """The job's process ended without an outcome."""
 
 
 class Pen:
@@ -278,8 +273,7 @@ def in_words(code: int | None, execution: Execution) -> str:
 
 
 def _crashed(execution: Execution, error: FlowzzError) -> Outcome:
-    assert execution.definition is not None  # noqa: S101 - resolved before it was performed
-    return retry_or_fail(execution, execution.definition.retry, error)
+    return retry_or_fail(execution, error)
 
 
 def _outcome(received: bytearray) -> Outcome | None:

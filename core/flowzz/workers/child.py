@@ -17,7 +17,7 @@ from threading import Event
 from types import FrameType
 
 from flowzz.app import Flowzz
-from flowzz.errors import FlowzzError, JobCanceled, LeaseLost
+from flowzz.errors import FlowzzError, JobCanceled, LeaseLost, MemoryLimitExceeded
 from flowzz.plugins.host import PluginHost
 from flowzz.queues.transitions import Claim, Transitions
 from flowzz.settings import Settings
@@ -39,10 +39,6 @@ KILL_ME_FIRST = "500"
 
 class JobTerminated(FlowzzError):
     """Somebody outside Flowzz sent SIGTERM to the job's process."""
-
-
-class MemoryLimitExceeded(FlowzzError):
-    """The job needed more memory than its memory_limit."""
 
 
 class ChildReporter(Reporter):

@@ -7,8 +7,11 @@ Each step either adds to the execution or ends it with an Outcome; nothing here 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import traceback
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -16,6 +19,7 @@ from typing import Any
 from flowzz.app import Flowzz
 from flowzz.errors import (
     JobCanceled,
+    JobTimeout,
     LeaseLost,
     NeedsCredentials,
     Permanent,
@@ -39,25 +43,32 @@ from flowzz.jobs.outcome import (
     Retrying,
 )
 from flowzz.jobs.payload import parse_payload
-from flowzz.jobs.retry import RetryPolicy
+from flowzz.jobs.retry import NoRetry, RetryRules
 from flowzz.queues.fields import Envelope, UnreadableJob, load_call
 from flowzz.queues.lanes import key_of
 from flowzz.queues.transitions import Claim
 from flowzz.workers.reporter import Reporter
+from flowzz.workers.rq_retry import rq_retry
 
 TRACE_LIMIT = 16_000
 MESSAGE_LIMIT = 2_000
 NOT_STOPPING = timedelta(seconds=1)
+NO_RETRY = NoRetry()
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """A claim on its way to an outcome; later fields are filled by the steps."""
+    """A claim on its way to an outcome; later fields are filled by the steps.
+
+    ``apart`` runs a ``process`` job in a process of its own; in there it is None and ``confined`` caps the memory.
+    """
 
     app: Flowzz
     worker: str
     claim: Claim
     reporter: Reporter
+    apart: Callable[[Execution], Outcome] | None = None
+    confined: Callable[[int | None], AbstractContextManager[object]] = nullcontext
     envelope: Envelope | None = None
     name: str = ""
     payload: Any = None
@@ -73,16 +84,36 @@ class Execution:
     def max_attempts(self) -> int:
         if self.envelope:
             return self.envelope.attempts
-        return self.definition.retry.attempts if self.definition else 1
+        retry = rq_retry(self.claim) or (self.definition.rules if self.definition else None)
+        return retry.attempts if retry else 1
 
 
 def run(execution: Execution) -> Execution:
-    """All the steps; the result always carries an outcome."""
-    for step in (_read, _resolve, _validate, _perform):
+    """All the steps, in this thread; the result always carries an outcome."""
+    prepared = prepare(execution)
+    return prepared if prepared.outcome is not None else perform(prepared)
+
+
+def prepare(execution: Execution) -> Execution:
+    """The steps before the handler: ready to be performed, or ended with an outcome."""
+    for step in (_read, _resolve, _validate):
         execution = step(execution)
         if execution.outcome is not None:
-            return execution
-    return replace(execution, outcome=Released("nothing ran it"))
+            break
+    return execution
+
+
+def never_returned(execution: Execution, grace: timedelta) -> Outcome:
+    """The outcome of an execution whose handler is past its timeout and the grace; it is settled without it."""
+    execution = _resolve(_read(execution))
+    if execution.definition is None:
+        return execution.outcome or Released("nothing runs it any more")
+    seconds = execution.definition.timeout.total_seconds()
+    error = JobTimeout(
+        f"ran longer than its timeout of {seconds:g} s and did not return within {grace.total_seconds():g} s more; "
+        "a handler that computes for long, or waits without a limit, belongs into isolation='process'"
+    )
+    return retry_or_fail(execution, error)
 
 
 def _read(execution: Execution) -> Execution:
@@ -110,16 +141,46 @@ def _validate(execution: Execution) -> Execution:
         return replace(execution, outcome=Failed(describe(error)))
 
 
-def _perform(execution: Execution) -> Execution:
+def perform(execution: Execution) -> Execution:
+    """Run the handler of a prepared execution in this thread, or in a process of its own."""
     definition = execution.definition
     assert definition is not None  # noqa: S101 - _resolve filled it
+    if definition.isolation == "process" and execution.apart is not None:
+        return replace(execution, outcome=execution.apart(execution))
     try:
         context = _context(execution)
         execution.reporter.begin(definition.timeout)
-        result = result_as_json(definition.handler(context, execution.payload))
+        with execution.confined(definition.memory_limit):
+            result = result_as_json(definition.run(context, execution.payload))
     except BaseException as error:  # noqa: BLE001 - SystemExit in a handler costs one attempt, not a thread
-        return replace(execution, outcome=judge(execution, definition.retry, error))
+        return replace(execution, outcome=judge(execution, error))
     return replace(execution, outcome=Completed(result))
+
+
+async def perform_async(execution: Execution) -> Execution:
+    """Run the ``async def`` handler of a prepared execution on the running loop; its task may be canceled."""
+    definition = execution.definition
+    assert definition is not None  # noqa: S101 - _resolve filled it
+    scope = asyncio.timeout(definition.timeout.total_seconds())
+    try:
+        context = _context(execution)
+        execution.reporter.begin(definition.timeout)
+        async with scope:
+            result = result_as_json(await definition.handler(context, execution.payload))
+    except BaseException as error:  # noqa: BLE001 - as in perform
+        return replace(execution, outcome=judge(execution, _meant(execution, error, scope)))
+    return replace(execution, outcome=Completed(result))
+
+
+def _meant(execution: Execution, error: BaseException, scope: asyncio.Timeout) -> BaseException:
+    """What a canceled task was canceled for."""
+    if isinstance(error, TimeoutError) and scope.expired():
+        return execution.reporter.timed_out()
+    if isinstance(error, asyncio.CancelledError) and execution.reporter.lease_lost:
+        return LeaseLost()
+    if isinstance(error, asyncio.CancelledError) and execution.reporter.cancel_requested:
+        return JobCanceled()
+    return error
 
 
 def _context(execution: Execution) -> JobContext:
@@ -139,7 +200,7 @@ def _context(execution: Execution) -> JobContext:
     )
 
 
-def judge(execution: Execution, retry: RetryPolicy, error: BaseException) -> Outcome:
+def judge(execution: Execution, error: BaseException) -> Outcome:
     """What the runtime does next about ``error``: the table of DESIGN §3, in one place."""
     match error:
         case Throttled():
@@ -155,15 +216,24 @@ def judge(execution: Execution, retry: RetryPolicy, error: BaseException) -> Out
         case JobCanceled():
             return Canceled(str(error))
         case NeedsCredentials():
-            return _pause_connection(execution, retry, error)
+            return _pause_connection(execution, error)
         case Permanent():
             return Failed(describe(error))
-    return retry_or_fail(execution, retry, error)
+    return retry_or_fail(execution, error)
 
 
-def retry_or_fail(execution: Execution, retry: RetryPolicy, error: BaseException) -> Outcome:
-    """Another attempt when one is left, by the policy or after what RetryLater asks for."""
-    decision = retry.decide(execution.attempt, execution.max_attempts)
+def retry_or_fail(execution: Execution, error: BaseException) -> Outcome:
+    """Another attempt when one is left, by the policy of the error or after what RetryLater asks for."""
+    definition = execution.definition
+    rq = rq_retry(execution.claim)
+    own = rq or (definition.retry if definition else NO_RETRY)
+    rules = RetryRules(own, definition.retry_on if definition and not rq else {})
+    try:
+        decision = rules.decide(error, execution.attempt, execution.max_attempts)
+    except Exception as failure:  # noqa: BLE001 - a Custom policy is plugin code
+        info = describe(error)
+        note = f"{info.message} (and its retry policy failed: {type(failure).__name__}: {failure})"
+        return Failed(ErrorInfo(info.type, note, info.traceback))
     if decision.delay is None:
         return Failed(describe(error))
     return Retrying(error.after if isinstance(error, RetryLater) else decision.delay, describe(error))
@@ -175,7 +245,7 @@ def _held_key(execution: Execution, hold: str | None) -> str:
     return next((key_of(limit, execution.payload).key for limit in limits if limit.name == hold), "")
 
 
-def _pause_connection(execution: Execution, retry: RetryPolicy, error: NeedsCredentials) -> Outcome:
+def _pause_connection(execution: Execution, error: NeedsCredentials) -> Outcome:
     """Pausing comes before the settle: a crash between the two only runs the job against a paused connection.
 
     When the connection was changed since this run began, its credentials are not the refused ones: try again with them.
@@ -188,7 +258,7 @@ def _pause_connection(execution: Execution, retry: RetryPolicy, error: NeedsCred
         info = describe(error)
         note = f"{info.message} (and its connection could not be paused: {failure})"
         return Failed(ErrorInfo(info.type, note, info.traceback))
-    return Failed(describe(error)) if paused else retry_or_fail(execution, retry, error)
+    return Failed(describe(error)) if paused else retry_or_fail(execution, error)
 
 
 def describe(error: BaseException) -> ErrorInfo:

@@ -9,14 +9,10 @@ from threading import Event
 from typing import Any
 
 from flowzz import clock
-from flowzz.errors import FlowzzError, LeaseLost
+from flowzz.errors import JobTimeout, LeaseLost
 from flowzz.queues.transitions import Claim, Transitions
 
 LINE_LIMIT = 2_000
-
-
-class JobTimeout(FlowzzError):
-    """The execution ran longer than its job's timeout."""
 
 
 class Reporter:
