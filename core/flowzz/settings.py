@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from flowzz.errors import ConfigurationError
 
 MINIMUM_KEY_LENGTH = 32
+YEAR_S = 365 * 86400.0
 
 
 def _bare(name: str) -> AliasChoices:
@@ -112,6 +113,20 @@ class Settings(BaseSettings):
     )
     keep_completed: int = Field(default=100, ge=0, description="Completed jobs kept for each queue.")
     keep_failed: int = Field(default=200, ge=0, description="Failed jobs kept for each queue.")
+    keep_completed_for: float = Field(
+        default=30 * 86400, gt=0, le=YEAR_S, description="Seconds a completed job is kept; default 30 days."
+    )
+    keep_failed_for: float = Field(
+        default=YEAR_S,
+        gt=0,
+        le=YEAR_S,
+        description="Seconds a failed or canceled job is kept; default a year, after which RQ's own tools let go too.",
+    )
+    keep_bytes: int = Field(
+        default=64 * 1024 * 1024,
+        ge=0,
+        description="Bytes of Redis's memory that the finished jobs of one queue may take, looked at once a minute.",
+    )
     max_payload_bytes: int = Field(
         default=256 * 1024, ge=1024, description="Largest payload of a job, in bytes of JSON."
     )

@@ -104,7 +104,7 @@ def test_a_large_result_and_a_job_under_its_cap_arrive(
     app: Flowzz, worker: Worker, final: Callable[[str], JobRecord]
 ) -> None:
     big, modest = app.enqueue("rough.apart", {"how": "big"}), app.enqueue("rough.modest", {})
-    assert len(final(big).result["text"]) == 3_000_000
+    assert final(big).result["bytes"] > 3_000_000  # it arrived whole, and was cut when it was stored
     assert final(modest).state is JobState.COMPLETED
 
 

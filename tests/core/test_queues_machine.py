@@ -15,6 +15,7 @@ from flowzz.errors import InvalidRequest
 from flowzz.jobs.options import ParentPolicy
 from flowzz.jobs.state import JobState
 from flowzz.queues import keys
+from flowzz.queues.admission import Admission
 from flowzz.queues.dead import DeadLetters
 from flowzz.queues.engine import REGISTRIES, Queues
 from flowzz.queues.fields import dump_call
@@ -49,6 +50,7 @@ class Machine(RuleBasedStateMachine):
         self.raw.flushall()
         self.exists: set[str] = set()
         self.foreign: set[str] = set()
+        self.batches: list[str] = []
         self.held: list[tuple[str, Claim]] = []
         self.last_step: dict[str, tuple[str, tuple[Any, ...], int, list[int]]] = {}
         self.tokens = 0
@@ -132,6 +134,48 @@ class Machine(RuleBasedStateMachine):
             self.exists.discard(job_id)
         self._forget_trimmed()
 
+    # Admission: duplicates keys, expiry, pruning
+
+    @rule(job_id=IDS, queue=st.sampled_from(QUEUES), key=st.sampled_from(["u:one", "u:two", "d:three"]), lane=LANES)
+    def enqueue_with_a_key(self, job_id: str, queue: str, key: str, lane: Lane) -> None:
+        admission = Admission(key=key, window_ms=3_600_000)
+        new = replace(new_job(job_id, queue=queue, lane=lane), admission=admission)
+        (answer,) = self.queues.transitions.enqueue([new])
+        if job_id in self.exists:
+            assert answer == (-1 if job_id in self.foreign else 0)
+        elif isinstance(answer, str):
+            assert not self.queues.job(answer).state.is_final
+            assert self.raw.hget(keys.JOB(answer), "flowzz_unique") == key.encode()
+        else:
+            assert answer == 1
+            self.foreign.discard(job_id)
+            self.exists.add(job_id)
+
+    @rule(job_id=IDS)
+    def its_last_moment_to_start_passes(self, job_id: str) -> None:
+        if job_id in self.exists:
+            self.raw.hset(keys.JOB(job_id), "flowzz_expires", "1")
+
+    @rule(keep_bytes=st.sampled_from([0, 10**9]))
+    def prune(self, keep_bytes: int) -> None:
+        self.raw.delete(keys.PRUNING())
+        while self.queues.transitions.prune(
+            interval_ms=60_000, keep_completed_s=1000, keep_failed_s=1000, keep_bytes=keep_bytes, limit=2
+        ):
+            self._forget_trimmed()
+        self._forget_trimmed()
+        for key, job_id in self.raw.hgetall(keys.UNIQUE()).items():
+            assert self.raw.hget(keys.JOB(job_id.decode()), "flowzz_unique") == key
+        if keep_bytes == 0:
+            assert all(not s.completed and not s.failed and not s.canceled for s in self.queues.stats(QUEUES))
+
+    @invariant()
+    def no_job_that_has_ended_has_a_key(self) -> None:
+        for key, raw_id in self.raw.hgetall(keys.UNIQUE()).items():
+            job_id = raw_id.decode()
+            if self.raw.hget(keys.JOB(job_id), "flowzz_unique") == key:
+                assert not self.queues.job(job_id).state.is_final
+
     # Dependencies, dead letters
 
     @rule(
@@ -149,6 +193,28 @@ class Machine(RuleBasedStateMachine):
         if answer == [1]:
             self.foreign.discard(job_id)
             self.exists.add(job_id)
+
+    @rule(ids=st.lists(IDS, min_size=1, max_size=3, unique=True), queue=st.sampled_from(QUEUES))
+    def enqueue_a_batch(self, ids: list[str], queue: str) -> None:
+        name = f"batch-{len(self.batches)}"
+        made = self.queues.transitions.batch(name, "n", [new_job(i, queue=queue) for i in ids], None, None)
+        taken = next((place for place, i in enumerate(ids, start=1) if i in self.exists), 0)
+        assert made == ((-2, taken) if taken else (1, 0))
+        if not taken:
+            self.batches.append(name)
+            self.exists |= set(ids)
+            self.foreign -= set(ids)
+
+    @invariant()
+    def the_counts_of_batches_are_those_of_their_members(self) -> None:
+        for name in self.batches:
+            members = [outcome.decode() for outcome in self.raw.hvals(keys.MEMBERS(name))]
+            found = self.queues.batch(name)
+            counts = (found.pending, found.completed, found.failed, found.canceled, found.removed)
+            names = ("pending", "completed", "failed", "canceled", "removed")
+            assert counts == tuple(members.count(outcome) for outcome in names)
+            assert found.total == len(members)
+            assert found.finished_at is not None or found.pending > 0
 
     @rule(ids=st.lists(IDS, max_size=3, unique=True), remove=st.booleans())
     def move_the_dead(self, ids: list[str], remove: bool) -> None:

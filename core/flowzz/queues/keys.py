@@ -53,6 +53,11 @@ DEPENDENTS = Key("dependents", "rq:job:", "job id", "set", "ids of the children 
 DEPENDENCIES = Key(
     "dependencies", "rq:job::", "job id", "set", "ids of the parents it still waits for", ":dependencies"
 )
+BATCH = Key(
+    "batch", "flowzz:batch:", "batch", "hash", "total, counts by outcome, times, callbacks; 7 days from its end"
+)
+MEMBERS = Key("members", "flowzz:members:", "batch", "hash", "member's job id → pending, or how it ended; as the batch")
+BATCHES = Key("batches", "flowzz:batches", "", "zset", "batches that have not finished; score: created, Unix ms")
 TENDING = Key("tending", "flowzz:tending", "", "hash", "queue → where the sweep through its deferred jobs stopped")
 WORKERS = Key("workers", "rq:workers", "", "set", "keys of all registered workers")
 WORKERS_OF = Key("workers_of", "rq:workers:", "queue", "set", "keys of the workers that serve the queue")
@@ -92,7 +97,11 @@ LOG = Key("log", "flowzz:log:", "job id", "list", "the job's log: 'Unix ms|attem
 UNIQUE = Key("unique", "flowzz:unique", "", "hash", "duplicates key → id of the job that is not done, or still delayed")
 THROTTLE = Key("throttle", "flowzz:throttle:", "duplicates key", "string", "id of the first job; expires with the ttl")
 PRUNING = Key(
-    "pruning", "flowzz:pruning", "", "hash", "next_ms: when to prune again, Unix ms; cursor in the unique keys"
+    "pruning",
+    "flowzz:pruning",
+    "",
+    "hash",
+    "'queue:…' or 'unique' → when to prune it again, Unix ms; cursor in the unique keys",
 )
 STEPS = Key("steps", "flowzz:steps:", "job id", "hash", "finished durable step → its result (JSON); a year")
 QUARANTINE = Key(
@@ -111,7 +120,7 @@ OPEN = Key("open", "flowzz:open:", "schedule", "set", "job ids of ticks that may
 EVENTS = Key("events", "flowzz:events", "", "stream", "transitions, one entry a script call; about the last 10,000")
 
 KEYS = (
-    JOB, QUEUES, QUEUE, WIP, FINISHED, FAILED, SCHEDULED, CANCELED, DEFERRED, DEPENDENTS, DEPENDENCIES, TENDING, RESULTS, WORKERS, WORKERS_OF, WORKER, SUSPENDED,
+    JOB, QUEUES, QUEUE, WIP, FINISHED, FAILED, SCHEDULED, CANCELED, DEFERRED, DEPENDENTS, DEPENDENCIES, TENDING, BATCH, MEMBERS, BATCHES, RESULTS, WORKERS, WORKERS_OF, WORKER, SUSPENDED,
     PARKED, LANE, RINGS, RING, GROUP, BLOCKED, BLOCKS, LANED, LIMITS, RATE, RUNNING, AWAITING, AWAITED, HOLDS, WAKE,
     PAUSED, STEP, LOG, STEPS, UNIQUE, THROTTLE, PRUNING, QUARANTINE, SCHEDULE, EDIT, TICKS, OPEN, EVENTS, PUBSUB,
 )  # fmt: skip

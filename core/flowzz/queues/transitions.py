@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -138,6 +138,18 @@ class Transitions:
             arguments += job.arguments()
         answers = self._run("enqueue", arguments)
         return [answer.decode() if isinstance(answer, bytes) else int(answer) for answer in answers]
+
+    def batch(
+        self, batch_id: str, nonce: str, jobs: Sequence[NewJob], callback: NewJob | None, on_failure: NewJob | None
+    ) -> tuple[int, int]:
+        """(1 stored, 0 stored before, -1 its id is taken, -2 a job's is, -3 a parent is not stored; that job's place)."""
+        arguments: list[Any] = [batch_id, nonce]
+        arguments += [json.dumps([str(v) for v in new.arguments()]) if new else "" for new in (callback, on_failure)]
+        arguments.append(len(jobs))
+        for job in jobs:
+            arguments += replace(job, admission=replace(job.admission, batch=batch_id)).arguments()
+        answer, place = self._run("batch", arguments)
+        return int(answer), int(place)
 
     def fire(
         self,
@@ -280,6 +292,16 @@ class Transitions:
         """Give back jobs whose lease has ended: (queue, job id, 'waiting' | 'failed' | 'gone') for each."""
         moved = self._run("rescue", [limit, keep_failed, failure_text, max_stalled])
         return [(entry[0].decode(), entry[1].decode(errors="replace"), entry[3].decode()) for entry in moved]
+
+    def prune(
+        self, *, interval_ms: int, keep_completed_s: float, keep_failed_s: float, keep_bytes: int, limit: int
+    ) -> tuple[str, int] | None:
+        """Let finished jobs of one queue go that are too old or too large: (queue, how many); None when none is due.
+
+        The queue '' stands for duplicates keys that no job has any more. Call it until it gives None.
+        """
+        pruned = self._run("prune", [interval_ms, keep_completed_s, keep_failed_s, keep_bytes, limit])
+        return (pruned[0].decode(), int(pruned[1])) if pruned else None
 
     def unpark(self, jobs: Sequence[str]) -> int:
         """Jobs parked for want of one of these names wait again; how many."""

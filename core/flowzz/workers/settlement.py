@@ -22,6 +22,12 @@ from flowzz.queues.reading import pack_result, pack_text
 from flowzz.queues.transitions import Claim, Settlement
 from flowzz.workers.mailbox import Done
 
+MOST_RESULT = 256 * 1024
+"""Bytes of JSON that are stored of a result; a handler that makes more stores it elsewhere and returns a reference."""
+KEPT_BEGINNING = 1_000
+MOST_TRACE = 64 * 1024
+MOST_MESSAGE = 8 * 1024
+
 
 def done(claim: Claim, outcome: Outcome) -> Done:
     """An ended execution with its settlement; built in the handler's thread, which may do the packing."""
@@ -41,7 +47,8 @@ def settlement_of(claim: Claim, outcome: Outcome) -> Settlement:
     )
     match outcome:
         case Completed(result):
-            return build(kind="completed", attempts_made=attempt, body=pack_result(result))
+            body, note = _kept(result)
+            return build(kind="completed", attempts_made=attempt, body=body, note=note)
         case Failed(error):
             return build(kind="failed", attempts_made=attempt, body=_trace(error), error=_short(error))
         case Retrying(delay, error):
@@ -66,11 +73,29 @@ def _ms(delay: timedelta) -> int:
     return max(0, round(delay.total_seconds() * 1000))
 
 
+def _kept(result: str) -> tuple[str, str]:
+    """The result as it is stored, and a note. One that is too large is replaced by its size and its beginning."""
+    if len(result) <= MOST_RESULT:
+        return pack_result(result), ""
+    mark = {"truncated": True, "bytes": len(result), "beginning": result[:KEPT_BEGINNING]}
+    return pack_result(
+        json.dumps(mark)
+    ), f"the result of {len(result):,} bytes was cut: at most {MOST_RESULT:,} are kept"
+
+
 def _trace(error: ErrorInfo) -> str:
-    return pack_text(error.traceback or f"{error.type}: {error.message}")
+    text = error.traceback or f"{error.type}: {error.message}"
+    if len(text) > MOST_TRACE:
+        # What was raised stands at the end, where it began at the beginning.
+        left_out = len(text) - MOST_TRACE
+        text = f"{text[: MOST_TRACE // 4]}\n… {left_out:,} characters left out …\n{text[-3 * MOST_TRACE // 4 :]}"
+    return pack_text(text)
 
 
 def _short(error: ErrorInfo) -> str:
     document = asdict(error)
     del document["traceback"]
+    if len(error.message) > MOST_MESSAGE:
+        left_out = len(error.message) - MOST_MESSAGE
+        document["message"] = f"{error.message[:MOST_MESSAGE]}… {left_out:,} characters left out"
     return json.dumps(document)

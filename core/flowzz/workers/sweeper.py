@@ -13,6 +13,9 @@ from flowzz.queues.reading import pack_text
 log = structlog.get_logger("flowzz.sweeper")
 
 BATCH = 100
+PRUNE_EVERY_S = 60
+"""A queue's finished jobs are looked at this often, by whichever worker comes first."""
+PRUNE_BATCH = 500
 STALLED_TEXT = pack_text(
     "Stalled: the job lost its worker more often than max_stalled admits (killed, out of memory, or cut off).\n"
     "See the attempts for when and which; a job that kills its worker each time is a poison job."
@@ -43,6 +46,27 @@ class Sweeper:
             log.warning("job rescued", queue=queue, job=job_id, now=place)
         return len(moved)
 
+    def prune(self) -> int:
+        """Let go of finished work that is too old or too much, in every queue that is due; how many. Raises
+        QueueUnavailable.
+        """
+        settings, gone = self._app.settings, 0
+        while not self._stopped.is_set():
+            pruned = self._app.queues.transitions.prune(
+                interval_ms=PRUNE_EVERY_S * 1000,
+                keep_completed_s=settings.keep_completed_for,
+                keep_failed_s=settings.keep_failed_for,
+                keep_bytes=settings.keep_bytes,
+                limit=PRUNE_BATCH,
+            )
+            if pruned is None:
+                break
+            queue, count = pruned
+            gone += count
+            if count:
+                log.info("finished work pruned" if queue else "stale duplicates keys freed", queue=queue, count=count)
+        return gone
+
     def _warn_of_eviction(self) -> None:
         try:
             problem = self._app.queues.memory_problem()
@@ -57,6 +81,7 @@ class Sweeper:
             try:
                 if self.once() == BATCH:
                     continue
+                self.prune()
             except QueueUnavailable as error:
                 log.warning("sweep failed", error=str(error))
             self._stopped.wait(self._app.settings.sweep)

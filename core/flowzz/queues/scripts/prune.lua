@@ -1,0 +1,121 @@
+-- Let go of finished work, one queue a call: what is older than it is kept for, then the oldest until the rest takes no more
+-- memory than it may. Counts are kept by step. In turn with the queues: duplicates keys whose job is gone or done.
+-- KEYS: none.
+-- ARGV: 1 interval (ms): a queue is looked at no more often, 2 keep completed for (s), 3 keep failed and canceled for (s),
+--       4 keep bytes of a queue's finished jobs, 5 most jobs to let go in this call.
+-- Bytes are MEMORY USAGE of a job's hash, results, log and steps: of every job where a registry holds up to 100, else of 100
+-- spread evenly over it, times its size. Completed jobs go first, then canceled ones, then failed ones.
+-- Events: pruned (detail: how many).
+-- Returns: {} when nothing is due, else {queue ('' for the duplicates keys), how many were let go}.
+-- @include time
+-- @include events
+-- @include place
+-- @include duplicates
+-- @include full
+
+local SAMPLE, SCAN, LONGEST_LOOK = 100, 200, 10000
+local now = now_ms()
+local interval, keep_bytes, most = tonumber(ARGV[1]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local removed = 0
+
+local function drop(registry, id)
+  redis.call('ZREM', registry, id)
+  forget(id)
+  removed = removed + 1
+end
+
+local function by_age(registry, keep_s)
+  local before = iso(now - keep_s * 1000)
+  local old = redis.pcall('ZRANGEBYSCORE', registry, '-inf', string.format('%.3f', now / 1000 + YEAR - keep_s),
+    'LIMIT', 0, most)
+  for _, id in ipairs(old.err and {} or old) do
+    if removed >= most then return end
+    -- Plain RQ scores by when it lets go itself, so the score only proposes; the job says when it ended.
+    local times = redis.pcall('HMGET', K.job .. id, 'ended_at', 'enqueued_at', 'created_at')
+    local ended = ''
+    for i = 3, 1, -1 do ended = not times.err and times[i] and times[i] ~= '' and times[i] or ended end
+    if ended < before then drop(registry, id) end
+  end
+end
+
+local function size(id)
+  local bytes = 0
+  for _, key in ipairs({K.job .. id, K.results .. id, K.log .. id, K.steps .. id}) do
+    bytes = bytes + (redis.call('MEMORY', 'USAGE', key, 'SAMPLES', '0') or 0)
+  end
+  return bytes
+end
+
+local function measure(registry)
+  local count = redis.pcall('ZCARD', registry)
+  if type(count) ~= 'number' or count == 0 then return 0 end
+  local looked, bytes = math.min(count, SAMPLE), 0
+  for i = 0, looked - 1 do
+    local rank = math.floor(i * count / looked)
+    bytes = bytes + size(redis.call('ZRANGE', registry, rank, rank)[1])
+  end
+  return bytes * count / looked
+end
+
+local function by_bytes(registries)
+  local bytes = 0
+  for _, registry in ipairs(registries) do bytes = bytes + measure(registry) end
+  for _, registry in ipairs(registries) do
+    while bytes > keep_bytes and removed < most do
+      local id = redis.pcall('ZRANGE', registry, 0, 0)[1]
+      if not id then break end
+      bytes = bytes - size(id)
+      drop(registry, id)
+    end
+  end
+end
+
+-- is_stale(key, id): no job stands for the key. A waiting job that is in no list was lost by plain RQ.
+local function is_stale(key, id)
+  local job = redis.pcall('HMGET', K.job .. id, 'status', 'flowzz_unique', 'origin')
+  if job.err or job[2] ~= key or not NOT_DONE[job[1]] then return true end
+  if job[1] == 'scheduled' then return not redis.call('ZSCORE', K.scheduled .. job[3], id) end
+  local list = K.queue .. (job[3] or '')
+  return job[1] == 'queued' and redis.call('LLEN', list) <= LONGEST_LOOK and not redis.call('LPOS', list, id)
+end
+
+local function free_stale()
+  local scanned = redis.call('HSCAN', K.unique, redis.call('HGET', K.pruning, 'cursor') or '0', 'COUNT', SCAN)
+  redis.call('HSET', K.pruning, 'cursor', scanned[1])
+  for i = 1, #scanned[2], 2 do
+    if is_stale(scanned[2][i], scanned[2][i + 1]) then
+      redis.call('HDEL', K.unique, scanned[2][i])
+      removed = removed + 1
+    end
+  end
+end
+
+local function is_due(field)
+  local next_ms = redis.call('HGET', K.pruning, field)
+  return not next_ms or tonumber(next_ms) <= now
+end
+
+local function done(field, name, more)
+  redis.call('HSET', K.pruning, field, string.format('%.0f', more and now or now + interval))
+  if removed > 0 then note('pruned', name, '', tostring(removed)) end
+  publish()
+  return {name, removed}
+end
+
+even_when_full(K.pruning)
+for _, queue_key in ipairs(redis.call('SMEMBERS', K.queues)) do
+  local queue = string.sub(queue_key, #K.queue + 1)
+  if is_due('queue:' .. queue) then
+    local finished, canceled, failed = K.finished .. queue, K.canceled .. queue, K.failed .. queue
+    by_age(finished, tonumber(ARGV[2]))
+    by_age(canceled, tonumber(ARGV[3]))
+    by_age(failed, tonumber(ARGV[3]))
+    by_bytes({finished, canceled, failed})
+    return done('queue:' .. queue, queue, removed >= most)
+  end
+end
+if is_due('unique') then
+  free_stale()
+  return done('unique', '', false)
+end
+return {}
