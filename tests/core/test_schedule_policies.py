@@ -256,3 +256,30 @@ def test_the_spread_delays_each_job_within_its_bound(world: Make) -> None:
     jobs = here.app.queues.jobs("probe", JobState.DELAYED).items
     assert len(jobs) == 2
     assert all(job.due_at and job.due_at - job.created_at <= timedelta(hours=1, seconds=1) for job in jobs)
+
+
+def test_a_scheduler_that_runs_on_looks_every_five_seconds_and_sees_edits(world: Make) -> None:
+    here = world()
+    here.look("07:30")
+    scheduler = Scheduler(here.app)
+    assert scheduler.run_due() == 5
+    here.schedules.set(NAME, "ana@loja", cron="31 * * * *")
+    here.clock.move_to(at("07:31"))
+    assert scheduler.run_due() == 5
+    assert here.ticks() == [("07:31", "fired", 2)]
+
+
+def test_a_line_that_nobody_can_read_stops_no_other_schedule(world: Make) -> None:
+    """Written by another version, say: it is logged, and the schedule has no next tick."""
+    here = world()
+    here.look("07:30")
+    own = here.schedules.get(NAME).definition
+    here.app.queues.transitions.edit_schedule(
+        NAME, "set", by="x", now_ms=0, own=(own.cron, own.timezone), cron="every day"
+    )
+    here.look("08:00")
+    assert here.ticks() == []
+    assert here.schedules.get(NAME).view(at("08:00")).next_at is None
+    here.schedules.revert(NAME, "ana@loja")
+    here.look("09:00")
+    assert [tick for tick, _, _ in here.ticks()] == ["09:00"]

