@@ -1,4 +1,4 @@
-"""Jobs that are broken in every way Redis can hold: failed or quarantined with the reason, seen in API and admin, harmless."""
+"""Jobs broken in every way that Redis can hold: failed or quarantined with the reason, seen, and harmless."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ UNREADABLE: dict[str, dict[str, str | bytes]] = {
 }
 READABLE: dict[str, dict[str, str | bytes]] = {
     "duplicate-keys": {"data": GOOD.replace("{}", '{"pages": 1, "pages": 2}', 1)},
-    "counters": {"data": GOOD, "flowzz_attempts": "many", "flowzz_stalled": "-1", "timeout": "soon", "retries_left": "x"},
+    "counters": {"data": GOOD, "flowzz_attempts": "many", "flowzz_stalled": "-1", "timeout": "soon"},
     "counters-too-long": {"data": GOOD, "flowzz_attempts": HUGE, "flowzz_stalled": HUGE, "number_of_retries": HUGE},
     "times": {"data": GOOD, "created_at": "yesterday", "enqueued_at": "\xff", "started_at": HUGE},
     "notes": {
