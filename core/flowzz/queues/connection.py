@@ -7,8 +7,9 @@ and heartbeats, which rather fail than hang).
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +48,11 @@ class Clients:
     def reconnect(self) -> None:
         """Close the connections, those in use too; the next command opens new ones."""
         for client in (self.commands, self.quick, self.blocking):
-            client.connection_pool.disconnect(inuse_connections=True)
+            pool = client.connection_pool
+            pool.disconnect(inuse_connections=False)
+            with pool._lock:
+                for connection in pool._in_use_connections:
+                    _hang_up(connection)
 
     def close(self) -> None:
         for client in (self.commands, self.quick, self.blocking):
@@ -67,6 +72,14 @@ def connect(url: str) -> Clients:
         )
     except ValueError as error:
         raise ConfigurationError(f"REDIS_URL: expected redis://, rediss:// or unix://; {error}") from None
+
+
+def _hang_up(connection: Any) -> None:
+    """End the socket: whoever reads it sees that it closed and tidies up; to do so here would race with that."""
+    link = connection._sock
+    if link is not None:
+        with suppress(OSError):
+            link.shutdown(socket.SHUT_RDWR)
 
 
 def _client(url: str, timeout: float, retry: Retry) -> redis.Redis:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import pickle
 import select
@@ -181,15 +182,14 @@ class Watch:
         to_send = memoryview(frame(Assignment(self._execution.claim, self._execution.worker)))
         sent, received, said, linked = 0, bytearray(), b"", True
         while True:
-            writing = [link] if sent < len(to_send) else []
-            left = min(MOST_S, max(0.0, self._next_s - time.monotonic()))
-            reading: list[socket.socket | int] = [link, status, nudged] if linked else [status, nudged]
-            readable, writable, _ = select.select(reading, writing, [], left)
+            writing = {link.fileno()} if sent < len(to_send) else set()
+            reading = {status, nudged} | ({link.fileno()} if linked else set())
+            readable, writable = _ready(reading, writing, self._next_s - time.monotonic())
             if writable:
                 sent += _send(link, to_send[sent:])
             if nudged in readable:
                 os.read(nudged, 4096)
-            if link in readable:
+            if link.fileno() in readable:
                 piece = _read(link)
                 received += piece
                 linked = bool(piece)
@@ -283,6 +283,18 @@ def _outcome(received: bytearray) -> Outcome | None:
     except Exception:  # noqa: BLE001 - a damaged pickle raises anything
         return None
     return value if isinstance(value, Outcome) else None
+
+
+def _ready(reading: set[int], writing: set[int], seconds: float) -> tuple[set[int], set[int]]:
+    """Those that can be read or written; ``poll``, because ``select`` knows no descriptor beyond 1023."""
+    poller = select.poll()
+    for descriptor in reading | writing:
+        events = select.POLLIN if descriptor in reading else 0
+        poller.register(descriptor, events | (select.POLLOUT if descriptor in writing else 0))
+    found = poller.poll(math.ceil(min(MOST_S, max(0.0, seconds)) * 1000))
+    ready = dict(found)
+    readable = {one for one, events in ready.items() if events & ~select.POLLOUT}
+    return readable & reading, {one for one in ready if one in writing and ready[one] & ~select.POLLIN}
 
 
 def _nudge(descriptor: int) -> None:
