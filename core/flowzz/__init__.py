@@ -27,7 +27,7 @@ from flowzz.jobs.connection import Connection, ConnectionState
 from flowzz.jobs.context import JobContext, StorePort
 from flowzz.jobs.definition import JobDefinition, job
 from flowzz.jobs.duplicates import Debounce, Throttle, Unique
-from flowzz.jobs.options import Enqueued, EnqueueOptions, Submission
+from flowzz.jobs.options import Batch, Enqueued, EnqueueOptions, Submission
 from flowzz.jobs.payload import Payload, Result
 from flowzz.jobs.retry import Custom, Exponential, Fixed, Linear, Listed, NoRetry, RetryPolicy
 from flowzz.plugins.contributions import (
@@ -47,6 +47,7 @@ from flowzz.plugins.contributions import (
 from flowzz.plugins.hookspecs import hookimpl
 
 __all__ = [
+    "Batch",
     "Connection",
     "ConnectionState",
     "ConnectionType",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import replace
@@ -30,7 +30,7 @@ from flowzz.errors import (
 from flowzz.health import HealthReport, QueueHealth, report
 from flowzz.jobs.definition import JobDefinition
 from flowzz.jobs.duplicates import Unique
-from flowzz.jobs.options import Enqueued, EnqueueOptions, Submission
+from flowzz.jobs.options import Batch, Enqueued, EnqueueOptions, Submission
 from flowzz.jobs.payload import parse_payload
 from flowzz.plugins.contributions import Overlap, Schedule
 from flowzz.plugins.host import PluginHost
@@ -46,6 +46,7 @@ from flowzz.settings import Settings
 from flowzz.store import Store
 
 HEALTH_WITHIN_S = 1.8
+LARGEST_BATCH = 1000
 BULK = 500
 """Jobs that one script call stores."""
 
@@ -117,6 +118,12 @@ class Flowzz:
         ours, between two calls, the earlier hundreds stay. To repeat after QueueUnavailable give each job an id and a
         nonce.
         """
+        new = self._prepare_all(jobs)
+        if len(new) > BULK and (taken := self.queues.taken([(job.id, job.envelope.dump()) for job in new])):
+            raise DuplicateJob(taken[0])
+        return [made for start in range(0, len(new), BULK) for made in self._store(new[start : start + BULK])]
+
+    def _prepare_all(self, jobs: Iterable[Submission | tuple[Any, ...]]) -> list[NewJob]:
         new: list[NewJob] = []
         for place, given in enumerate(jobs):
             job, payload, options = Submission(*given)
@@ -127,9 +134,7 @@ class Flowzz:
                 raise
         if twice := [job_id for job_id, times in Counter(job.id for job in new).items() if times > 1]:
             raise InvalidRequest(f"expected each jobId once in a bulk, got {twice[0]!r} more than once")
-        if len(new) > BULK and (taken := self.queues.taken([(job.id, job.envelope.dump()) for job in new])):
-            raise DuplicateJob(taken[0])
-        return [made for start in range(0, len(new), BULK) for made in self._store(new[start : start + BULK])]
+        return new
 
     def chain(self, jobs: Iterable[Submission | tuple[Any, ...]]) -> list[str]:
         """Enqueue ``(job, payload)`` or ``(job, payload, options)``, each to run once the one before it completed.
@@ -138,15 +143,52 @@ class Flowzz:
         (or what ``on_parent_failure`` of their options says). Errors are those of ``enqueue_many``.
         """
         links: list[Submission] = []
-        for given in jobs:
-            job, payload, options = Submission(*given)
-            named = replace(options or EnqueueOptions(), job_id=(options and options.job_id) or str(uuid.uuid4()))
+        for job, payload, options in _with_options(jobs):
+            named = replace(options, job_id=options.job_id or str(uuid.uuid4()))
             if links and (before := links[-1].options) and before.job_id:
                 named = replace(named, depends_on=(*named.depends_on, before.job_id))
             links.append(Submission(job, payload, named))
         if len(links) > BULK:
             raise InvalidRequest(f"expected a chain of at most {BULK} jobs, got {len(links)}")
         return [made.id for made in self.enqueue_many(links)]
+
+    def batch(
+        self,
+        jobs: Iterable[Submission | tuple[Any, ...]],
+        *,
+        callback: Submission | tuple[Any, ...] | None = None,
+        on_failure: Submission | tuple[Any, ...] | None = None,
+        batch_id: str | None = None,
+        nonce: str | None = None,
+    ) -> Batch:
+        """Enqueue 1 to 1,000 jobs together; when all have ended, ``callback`` is enqueued, exactly once.
+
+        ``on_failure`` is enqueued in its place when a member failed for good or was canceled or removed; without one,
+        ``callback`` is. Its job id is ``<batch id>.done``; a member's, unless given, ``<batch id>.1`` and so on.
+        One script call, all or nothing; the same ``batch_id`` and ``nonce`` again are the same batch. Raises what
+        ``enqueue_many`` raises; DuplicateJob also for the batch's id.
+        """
+        batch_id = batch_id or str(uuid.uuid4())
+        done = EnqueueOptions(job_id=f"{batch_id}.done", nonce=nonce or uuid.uuid4().hex)
+        members = self._prepare_all(
+            Submission(job, payload, replace(options, job_id=options.job_id or f"{batch_id}.{place}"))
+            for place, (job, payload, options) in enumerate(_with_options(jobs), start=1)
+        )
+        if not 1 <= len(members) <= LARGEST_BATCH:
+            raise InvalidRequest(f"expected a batch of 1 to {LARGEST_BATCH} jobs, got {len(members)}")
+        ends: list[NewJob | None] = []
+        for given in (callback, on_failure):
+            named = None if given is None else Submission(*given)
+            options = named and replace(named.options or done, job_id=done.job_id, nonce=done.nonce)
+            ends.append(self.prepare(named.job, named.payload, options) if named and options else None)
+        answer, place = self.queues.transitions.batch(batch_id, str(done.nonce), members, ends[0], ends[1])
+        if answer == -1:
+            raise DuplicateJob(batch_id)
+        if answer == -2:
+            raise DuplicateJob(members[place - 1].id)
+        if answer == -3:
+            raise ParentNotFound(members[place - 1].id, members[place - 1].admission.parents)
+        return Batch(batch_id, tuple(job.id for job in members))
 
     def _store(self, new: Sequence[NewJob]) -> list[Enqueued]:
         answers = self.queues.transitions.enqueue(new)
@@ -288,6 +330,14 @@ class Flowzz:
             return report(now(), redis_connected=False, queues=[_unreachable(name) for name in self.plugins.queues])
         grace = self.settings.health_grace
         return report(now(), redis_connected=True, queues=[_health_of(queue, grace) for queue in stats])
+
+
+def _with_options(
+    jobs: Iterable[Submission | tuple[Any, ...]],
+) -> Iterator[tuple[str, Mapping[str, Any] | BaseModel, EnqueueOptions]]:
+    for given in jobs:
+        job, payload, options = Submission(*given)
+        yield job, payload, options or EnqueueOptions()
 
 
 def _parsed(definition: JobDefinition[Any, Any], payload: Mapping[str, Any] | BaseModel) -> BaseModel:

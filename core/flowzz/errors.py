@@ -8,7 +8,8 @@
     │   ├── UnknownQueue                ... a queue nobody registered
     │   ├── UnknownSchedule             ... a schedule nobody registered
     │   ├── JobNotFound                 ... a job id that is not (or no longer) stored
-    │   ├── DuplicateJob                ... an id that another job already has
+    │   ├── BatchNotFound               ... a batch id that is not (or no longer) stored
+    │   ├── DuplicateJob                ... an id that another job (or batch) already has
     │   ├── ParentNotFound              ... a parent that is not (or no longer) stored
     │   ├── PayloadTooLarge             ... a payload over the size limit
     │   └── NotAllowedInState           ... an action that the job's state does not admit
@@ -137,6 +138,14 @@ class DuplicateJob(InvalidRequest):
         super().__init__(f"another job already has the id {job_id!r}")
 
 
+class BatchNotFound(InvalidRequest):
+    """No batch has that id: there never was one, or it finished more than seven days ago."""
+
+    def __init__(self, batch_id: str) -> None:
+        self.batch_id = batch_id
+        super().__init__(f"no batch has the id {batch_id!r} (any more)")
+
+
 class ParentNotFound(InvalidRequest):
     """A job was to wait for a parent that is not stored, or not any more; nothing was stored."""
 
@@ -210,7 +219,7 @@ class Throttled(JobSignal):
 
 
 class Snoozed(JobSignal):
-    """Run this job again after ``after``: no attempt is used up, checkpoint and steps stay. ``ctx.snooze`` raises it."""
+    """Run this job again after ``after``; no attempt is used up, checkpoint and steps stay. See ``ctx.snooze``."""
 
     def __init__(self, after: timedelta, message: str | None = None) -> None:
         self.after = after

@@ -10,6 +10,9 @@ import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from rq import Queue
+from rq.job import Job
+from rq.serializers import JSONSerializer
 
 from flowzz.errors import InvalidRequest
 from flowzz.jobs.options import ParentPolicy
@@ -21,6 +24,7 @@ from flowzz.queues.engine import REGISTRIES, Queues
 from flowzz.queues.fields import dump_call
 from flowzz.queues.lanes import Lane, LimitKey
 from flowzz.queues.reading import pack_text
+from flowzz.queues.schedules import FireOutcome
 from flowzz.queues.transitions import Claim
 from support.engine import completed, ended, failure_text, new_job, step
 
@@ -54,6 +58,7 @@ class Machine(RuleBasedStateMachine):
         self.held: list[tuple[str, Claim]] = []
         self.last_step: dict[str, tuple[str, tuple[Any, ...], int, list[int]]] = {}
         self.tokens = 0
+        self.tick = 0
 
     @rule(job_id=IDS, queue=st.sampled_from(QUEUES), delayed=st.booleans(), lane=LANES)
     def enqueue(self, job_id: str, queue: str, delayed: bool, lane: Lane) -> None:
@@ -63,6 +68,18 @@ class Machine(RuleBasedStateMachine):
         if answer == [1]:
             self.foreign.discard(job_id)
         self.exists.add(job_id)
+
+    @rule(job_id=IDS, newer=st.booleans(), exclusive=st.booleans())
+    def fire(self, job_id: str, newer: bool, exclusive: bool) -> None:
+        """A tick fires once; one that must not overlap only when no job of those before it is open."""
+        self.tick += newer
+        before = set(self.exists)
+        reply = self.queues.transitions.fire("clock", self.tick, [new_job(job_id, queue="alpha")], exclusive=exclusive)
+        assert newer or reply.outcome is FireOutcome.CLAIMED_BEFORE
+        if reply.jobs:
+            assert job_id not in before
+            self.exists.add(job_id)
+            self.foreign.discard(job_id)
 
     @rule(worker=st.sampled_from(WORKERS), want=st.integers(1, 4))
     def claim(self, worker: str, want: int) -> None:
@@ -263,6 +280,27 @@ class Machine(RuleBasedStateMachine):
         self.raw.hset(keys.JOB(job_id), mapping=fields)
         self.raw.sadd(keys.QUEUES(), keys.QUEUE(queue))
         (self.raw.lpush if front else self.raw.rpush)(keys.QUEUE(queue), job_id)
+
+    @rule(job_id=IDS, deed=st.sampled_from(["cancel", "delete"]))
+    def plain_rq_takes_a_job_back(self, job_id: str, deed: str) -> None:
+        """Of what runs, tests/rq_contract has the tests: it is in two places until it is settled."""
+        if job_id not in self.exists:
+            return
+        if self.queues.job(job_id).state in (JobState.WAITING, JobState.DELAYED):
+            getattr(Job.fetch(job_id, connection=self.raw, serializer=JSONSerializer), deed)()
+            if deed == "delete":
+                self.exists.discard(job_id)
+
+    @rule(job_id=IDS, front=st.booleans())
+    def plain_rq_requeues(self, job_id: str, front: bool) -> None:
+        if job_id in self.exists and self.queues.job(job_id).state is JobState.FAILED:
+            Job.fetch(job_id, connection=self.raw, serializer=JSONSerializer).requeue(at_front=front)
+
+    @rule(queue=st.sampled_from(QUEUES))
+    def plain_rq_empties(self, queue: str) -> None:
+        waiting = {member.decode() for member in self.raw.lrange(keys.QUEUE(queue), 0, -1)}
+        Queue(queue, connection=self.raw, serializer=JSONSerializer).empty()
+        self.exists -= waiting
 
     @rule(what=st.sampled_from(["job:probe.work", "company:a", "company:b"]), resume=st.booleans())
     def pause_some(self, what: str, resume: bool) -> None:

@@ -22,6 +22,7 @@ KINDS: dict[type[Exception], tuple[int, str, str]] = {
     errors.UnknownQueue: (404, "unknown-queue", "No such queue"),
     errors.UnknownSchedule: (404, "unknown-schedule", "No such schedule"),
     errors.JobNotFound: (404, "job-not-found", "No such job"),
+    errors.BatchNotFound: (404, "batch-not-found", "No such batch"),
     errors.ParentNotFound: (422, "parent-not-found", "A parent is not stored"),
     errors.DuplicateJob: (409, "duplicate-job", "The id is taken"),
     errors.PayloadTooLarge: (413, "payload-too-large", "The payload is too large"),

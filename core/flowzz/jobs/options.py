@@ -104,6 +104,14 @@ class Enqueued:
     created: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as it was enqueued: its id, and those of its members in their order."""
+
+    id: str
+    job_ids: tuple[str, ...]
+
+
 def check_priority(priority: int) -> str | None:
     """What is wrong with a priority, or None."""
     return None if 1 <= priority <= 10 else f"expected priority to be 1 (first) to 10 (last), got {priority}"

@@ -23,6 +23,7 @@ class Admission:
     expires: str = ""
     parents: tuple[str, ...] = ()
     policy: ParentPolicy = "fail"
+    batch: str = ""
 
     def after(self, parents: Sequence[str], policy: ParentPolicy) -> Admission:
         """The same, once these parents have ended."""
@@ -39,6 +40,8 @@ class Admission:
             document["expires"] = self.expires
         if self.parents:
             document |= {"parents": list(self.parents), "policy": self.policy}
+        if self.batch:
+            document["batch"] = self.batch
         return json.dumps(document, separators=(",", ":")) if document else ""
 
 

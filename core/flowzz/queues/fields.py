@@ -8,6 +8,7 @@
 | flowzz_execution | id of the last execution that claimed it |
 | flowzz_policy | what a failed parent means to it: fail, run or wait |
 | flowzz_due | Unix ms; a deferred job runs no earlier, even when its parents are done |
+| flowzz_batch | id of the batch it is a member of |
 | flowzz_children | ``1`` once a job waits for this one |
 | flowzz_replays | times it was replayed after it had failed for good |
 | flowzz_error | JSON ``{type, message}`` of the last failed run |

@@ -9,8 +9,10 @@
 -- @include events
 -- @include place
 -- @include duplicates
+-- @include batches
 -- @include flows
 -- @include retries
+-- @include enqueue
 -- @include revive
 
 local now = now_ms()

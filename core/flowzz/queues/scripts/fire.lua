@@ -12,6 +12,7 @@
 -- @include events
 -- @include place
 -- @include duplicates
+-- @include batches
 -- @include flows
 -- @include retries
 -- @include enqueue

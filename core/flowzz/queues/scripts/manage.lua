@@ -7,14 +7,16 @@
 -- @include events
 -- @include place
 -- @include duplicates
+-- @include batches
 -- @include flows
 -- @include retries
+-- @include enqueue
 -- @include revive
 
 local action, id, reason = ARGV[1], ARGV[2], ARGV[3]
 local key = K.job .. id
 local job = redis.pcall('HMGET', key, 'status', 'origin', 'flowzz_lane', 'flowzz_unique',
-  'flowzz_children')
+  'flowzz_children', 'flowzz_batch')
 if job.err then job = {false, false, false} end
 local status, queue = job[1], job[2]
 if not status or not queue then return {'missing'} end
@@ -49,6 +51,7 @@ else
   elseif action == 'remove' then
     undo_key(id, job[4])
     if job[5] then parent_ended(now, iso(now), id, 'removed') end
+    if job[6] and not OUTCOME[status] then member_is(now, iso(now), job[6], id, 'removed') end
     forget(id)
     note('removed', queue, id)
   else
@@ -57,6 +60,7 @@ else
     trim(K.canceled .. queue, tonumber(ARGV[4]))
     undo_key(id, job[4])
     if job[5] then parent_ended(now, iso(now), id, 'canceled') end
+    if job[6] then member_is(now, iso(now), job[6], id, 'canceled') end
     note('canceled', queue, id)
   end
 end

@@ -8,8 +8,10 @@
 -- @include events
 -- @include place
 -- @include duplicates
+-- @include batches
 -- @include flows
 -- @include retries
+-- @include enqueue
 -- @include adopt
 -- @include rescue
 
@@ -38,5 +40,6 @@ end
 for _, key in ipairs(redis.call('SMEMBERS', K.workers)) do
   if redis.call('EXISTS', key) == 0 then redis.call('SREM', K.workers, key) end
 end
+tend_batches(now, stamp)
 publish()
 return moved

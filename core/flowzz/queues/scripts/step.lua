@@ -19,10 +19,12 @@
 -- @include events
 -- @include place
 -- @include duplicates
+-- @include batches
 -- @include flows
 -- @include expire
 -- @include settle
 -- @include retries
+-- @include enqueue
 -- @include adopt
 -- @include claim
 

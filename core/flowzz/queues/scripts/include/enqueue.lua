@@ -1,4 +1,5 @@
--- enqueue_one(now, stamp, at): store one job and place it; its values start at ARGV[at] (see enqueue.lua).
+-- enqueue_one(now, stamp, at, values): store one job and place it; its values (see enqueue.lua) start at ARGV[at], or
+-- are given.
 -- Returns 1 stored, 0 the same job is there already, -1 the id is another job's, or the id (text) of the job that stands
 -- for it by its duplicates key; a debounced one has then taken over its payload.
 
@@ -39,6 +40,7 @@ end
 local function admit_more(now, key, id, extra)
   local expires = moment(now, extra.expires)
   if expires then redis.call('HSET', key, 'flowzz_expires', string.format('%.0f', expires)) end
+  if extra.batch then redis.call('HSET', key, 'flowzz_batch', extra.batch) end
   if extra.key then
     redis.call('HSET', key, 'flowzz_unique', extra.key)
     if string.sub(extra.key, 1, 2) == 't:' then
@@ -52,11 +54,12 @@ local function admit_more(now, key, id, extra)
   end
 end
 
-local function enqueue_one(now, stamp, at)
-  local id, queue, data, envelope, description, timeout, due, lane, rules, extra = unpack(ARGV, at, at + 9)
+function enqueue_one(now, stamp, at, values)
+  local id, queue, data, envelope, description, timeout, due, lane, rules, extra = unpack(values or ARGV,
+    values and 1 or at, values and 10 or at + 9)
   local key = K.job .. id
   if redis.call('EXISTS', key) == 1 then
-    return id_taken(at) and -1 or 0
+    return redis.pcall('HGET', key, 'flowzz') == envelope and 0 or -1
   end
   due = moment(now, due)
   extra = extra ~= '' and cjson.decode(extra) or nil

@@ -3,7 +3,8 @@
 
 local function expire(now, stamp, queue, id, keep)
   local key = K.job .. id
-  local job = redis.call('HMGET', key, 'flowzz_expires', 'flowzz_attempts', 'flowzz_unique', 'flowzz_children')
+  local job = redis.call('HMGET', key, 'flowzz_expires', 'flowzz_attempts', 'flowzz_unique', 'flowzz_children',
+    'flowzz_batch')
   local said = 'expired: it could not start by ' .. iso(tonumber(job[1]))
   redis.call('XADD', K.results .. id, 'MAXLEN', '100', '*', 'type', 3, 'worker_name', '', 'execution_id', '',
     'execution_ended_at', string.format('%.6f', now / 1000), 'outcome', 'expired',
@@ -13,5 +14,6 @@ local function expire(now, stamp, queue, id, keep)
   trim(K.canceled .. queue, keep)
   free_key(id, job[3])
   if job[4] then parent_ended(now, stamp, id, 'canceled') end
+  if job[5] then member_is(now, stamp, job[5], id, 'canceled') end
   note('expired', queue, id)
 end

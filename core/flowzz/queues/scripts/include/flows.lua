@@ -28,8 +28,10 @@ local function cancel_child(now, stamp, queue, id, parent, status)
   redis.call('HSET', K.job .. id, 'status', 'canceled', 'ended_at', stamp,
     'flowzz_note', 'its parent ' .. parent .. ' ' .. ENDED_BADLY[status])
   redis.call('ZADD', K.canceled .. queue, string.format('%.3f', now / 1000 + YEAR), id)
-  free_key(id, redis.call('HGET', K.job .. id, 'flowzz_unique'))
+  local job = redis.call('HMGET', K.job .. id, 'flowzz_unique', 'flowzz_batch')
+  free_key(id, job[1])
   note('canceled', queue, id, 'parent ' .. parent)
+  if job[2] then member_is(now, stamp, job[2], id, 'canceled') end
 end
 
 local function release_child(now, stamp, queue, id, lane, due)

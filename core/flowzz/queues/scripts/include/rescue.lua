@@ -12,7 +12,8 @@ local function rescue(now, stamp, queue, member, keep, text, default)
   if not id then id, execution = member, '' end
   local key = K.job .. id
   local job = redis.pcall('HMGET', key, 'status', 'flowzz', 'flowzz_stalled', 'worker_name', 'flowzz_execution',
-    'flowzz_attempts', 'flowzz_lane', 'flowzz_unique', 'flowzz_children')
+    'flowzz_attempts', 'flowzz_lane', 'flowzz_unique', 'flowzz_children',
+    'flowzz_batch')
   if not job.err then release(queue, job[7], member) end
   local another = job[5] and job[5] ~= execution and redis.call('ZSCORE', K.wip .. queue, id .. ':' .. job[5])
   if job.err or job[1] ~= 'started' or another then
@@ -36,6 +37,7 @@ local function rescue(now, stamp, queue, member, keep, text, default)
     trim(K.failed .. queue, keep)
     free_key(id, job[8])
     if job[9] then parent_ended(now, stamp, id, 'failed') end
+    if job[10] then member_is(now, stamp, job[10], id, 'failed') end
     note('failed', queue, id, 'stalled')
     return {queue, id, execution, 'failed'}
   end

@@ -8,6 +8,8 @@ local function revive(now, id, queue, lane, reason)
   redis.call('HDEL', key, 'flowzz_cancel', 'flowzz_error', 'flowzz_expires', 'flowzz_debounce_until')
   restore_retries(key, redis.call('HGET', key, 'flowzz'))
   retake_key(id, redis.call('HGET', key, 'flowzz_unique'))
+  local batch = redis.call('HGET', key, 'flowzz_batch')
+  if batch then member_is(now, iso(now), batch, id, 'pending') end
   push(queue, id, home_lane(id, lane), false)
   wake(queue)
 end

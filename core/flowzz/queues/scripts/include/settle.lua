@@ -41,7 +41,7 @@ local function settle(now, stamp, worker, touched, s)
   end
   local key = K.job .. s.id
   local job = redis.call('HMGET', key, 'data', 'flowzz_lane', 'flowzz_unique', 'status', 'flowzz_execution', 'retries_left',
-    'flowzz_children')
+    'flowzz_children', 'flowzz_batch')
   release(s.queue, job[2], s.id .. ':' .. s.execution)
   if not job[1] then
     redis.call('UNLINK', K.results .. s.id, K.log .. s.id)
@@ -60,6 +60,7 @@ local function settle(now, stamp, worker, touched, s)
     touched[registry] = final.keep
     if job[3] then free_key(s.id, job[3]) end
     if job[7] then parent_ended(now, stamp, s.id, final.status) end
+    if job[8] then member_is(now, stamp, job[8], s.id, OUTCOME[final.status]) end
     if s.kind == 'completed' then
       redis.call('HINCRBY', K.worker .. worker, 'successful_job_count', 1)
     elseif s.kind == 'failed' then
