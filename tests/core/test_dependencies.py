@@ -157,6 +157,13 @@ def test_parents_that_others_ended_or_deleted_are_found_by_the_sweep(
     assert states(queues, "c", "d") == ["canceled", "waiting"]
 
 
+def test_children_that_were_canceled_are_trimmed_like_others(queues: Queues) -> None:
+    queues.transitions.enqueue([new_job("a"), *(child(f"c{n}", "a") for n in range(9))])
+    queues.cancel("a")
+    sweep(queues)
+    assert queues.stats(["sync"])[0].canceled == 3
+
+
 def test_a_delay_counts_beside_the_parents(queues: Queues) -> None:
     queues.transitions.enqueue([new_job("a"), child("late", "a", due="in:3600000"), child("soon", "a", due="in:1")])
     assert states(queues, "late", "soon") == ["deferred", "deferred"]

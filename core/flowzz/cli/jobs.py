@@ -56,7 +56,7 @@ def show(session: Session, job_id: str, as_json: bool) -> None:
 @click.argument("job_ids", metavar="JOB_ID...", nargs=-1, required=True)
 @pass_session
 def retry(session: Session, job_ids: tuple[str, ...]) -> None:
-    """Let failed, canceled, delayed or parked jobs wait again, with all their attempts."""
+    """Let failed, canceled, delayed, parked or deferred jobs wait again, with all their attempts."""
     with session.app() as app:
         for job_id in job_ids:
             app.queues.retry(job_id)

@@ -3,7 +3,7 @@
 -- ARGV: 1 action (replay, remove), 2 note; then for each job: id, when it died (its ended_at as it was seen).
 -- A job counts only while it is dead since that very moment: the same call again, or one from an old list, changes nothing
 -- even when the job was replayed and died again meanwhile.
--- Events: waiting, removed.
+-- Events: waiting, removed; of its children waiting, delayed, canceled; batch_finished.
 -- Returns: for each job 1 moved, 0 not dead any more (or dead anew).
 -- @include time
 -- @include events

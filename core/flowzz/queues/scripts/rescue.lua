@@ -2,7 +2,8 @@
 -- free though somebody waits for them are offered again. Lanes, parked and deferred jobs are brought in line with what others did.
 -- KEYS: none.
 -- ARGV: 1 most jobs to move, 2 keep failed, 3 text of the failure (base64 of zlib), 4 max stalled of a job without envelope.
--- Events: stalled, failed, waiting (pushed by plain RQ).
+-- Events: stalled, failed, waiting (pushed by plain RQ, or released by a parent), delayed and canceled (by a parent),
+--         batch_finished.
 -- Returns: for each job moved {queue, id, execution id, 'waiting' | 'failed' | 'gone'}.
 -- @include time
 -- @include events
@@ -24,6 +25,7 @@ for _, queue_key in ipairs(redis.call('SMEMBERS', K.queues)) do
     reconcile(queue)
     tidy_parked(queue)
     tend_children(now, stamp, queue)
+    trim(K.canceled .. queue, tonumber(ARGV[2])) -- parents cancel children without counting them
     local late = redis.pcall('ZRANGEBYSCORE', K.wip .. queue, '-inf', string.format('%.3f', now / 1000),
       'LIMIT', 0, tonumber(ARGV[1]) - #moved)
     if not late.err then

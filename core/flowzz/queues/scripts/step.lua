@@ -10,7 +10,7 @@
 -- Settling counts only while the execution holds its lease (its member is in rq:wip).
 -- A repeat with the token of the worker's last step settles nothing and answers as then.
 -- Events: completed, retrying, failed, postponed, released, parked, canceled, expired, active, waiting (promoted, or
---         released by a parent), delayed (the same),
+--         released by a parent), delayed and canceled (by a parent), batch_finished,
 --         late_commit_rejected, quarantined, duplicate (an id that was queued twice).
 -- Returns: {verdicts, claims, next due (Unix ms or -1), now (Unix ms)};
 --   verdict: 1 settled, 0 refused (lease lost), 2 the job's hash was gone;
