@@ -18,6 +18,8 @@ from flowzz.queues.fields import MAX_INFLATED, Envelope, UnreadableJob, load_cal
 from flowzz.queues.records import AttemptRecord, JobRecord, LogLine, Progress
 
 Hash = Mapping[bytes, bytes]
+DEEPEST = 64
+"""Levels of a payload, result or checkpoint that are read for people to look at; the handler gets all of them."""
 
 
 def read_job(job_id: str, fields: Hash, latest: Hash | None, due: float | None = None) -> JobRecord:
@@ -38,7 +40,7 @@ def read_job(job_id: str, fields: Hash, latest: Hash | None, due: float | None =
         result=_result(latest) if state is JobState.COMPLETED else None,
         error=_error(fields, latest, state, problem),
         attempts_made=_whole(fields, b"flowzz_attempts"),
-        max_attempts=envelope.attempts if envelope else 1 + _whole(fields, b"number_of_retries"),
+        max_attempts=envelope.attempts if envelope else _attempts_of_rq(fields),
         stalled_count=_whole(fields, b"flowzz_stalled"),
         progress=_progress(fields),
         checkpoint=_json(fields.get(b"flowzz_checkpoint")),
@@ -47,7 +49,7 @@ def read_job(job_id: str, fields: Hash, latest: Hash | None, due: float | None =
         note=note,
         created_at=_moment(fields, b"created_at") or from_epoch_ms(0),
         enqueued_at=_moment(fields, b"enqueued_at"),
-        due_at=from_epoch_ms(due * 1000) if due is not None and state is JobState.DELAYED else None,
+        due_at=_when(due) if state is JobState.DELAYED else None,
         started_at=_moment(fields, b"started_at"),
         ended_at=_moment(fields, b"ended_at"),
         depends_on=_parents(fields),
@@ -63,8 +65,8 @@ def read_attempt(entry_id: bytes, entry: Hash) -> AttemptRecord:
         attempt=_whole(entry, b"attempt") or 1,
         outcome=_text(entry, b"outcome") or outcomes.get(_text(entry, b"type"), "failed"),
         worker=_text(entry, b"worker_name"),
-        started_at=from_epoch_ms(started * 1000) if started else None,
-        ended_at=from_epoch_ms(ended * 1000 if ended else int(entry_id.split(b"-")[0])),
+        started_at=_when(started) if started else None,
+        ended_at=(_when(ended) if ended else None) or from_epoch_ms(int(entry_id.split(b"-")[0])),
         error=_entry_error(entry),
         note=_text(entry, b"note") or None,
     )
@@ -91,6 +93,7 @@ def _identity(fields: Hash) -> tuple[Envelope | None, str, Any, str | None]:
     try:
         envelope = Envelope.load(fields.get(b"flowzz"))
         name, payload = load_call(fields.get(b"data"))
+        name, payload = _writable(name), _writable(payload)
     except UnreadableJob as error:
         problem = f"unreadable: {error}"
         name, payload = envelope.job if envelope else _text(fields, b"description")[:200], None
@@ -125,9 +128,14 @@ def _result(latest: Hash | None) -> Any:
     if not packed:
         return None
     try:
-        return json.loads(base64.b64decode(packed))
+        return _writable(json.loads(base64.b64decode(packed)))
     except (ValueError, binascii.Error):
         return None
+
+
+def _attempts_of_rq(fields: Hash) -> int:
+    """Runs in all that RQ's own ``Retry`` allows; 1 without one."""
+    return 1 + _whole(fields, b"number_of_retries") + _whole(fields, b"retries_left")
 
 
 def _progress(fields: Hash) -> Progress | None:
@@ -158,21 +166,36 @@ def _json(raw: bytes | None) -> Any:
     if not raw:
         return None
     try:
-        return json.loads(raw)
+        return _writable(json.loads(raw))
     except (ValueError, RecursionError):
         return None
 
 
 def _writable(value: Any) -> Any:
-    """``value`` as a page can show it: '?' for half surrogate pairs, which JSON can say and UTF-8 cannot."""
+    """``value`` as a page can show it: not too deep, and '?' for half surrogate pairs, which UTF-8 cannot say."""
+    if _is_deep(value):
+        return "(nested too deeply to show)"
+    text = json.dumps(value, ensure_ascii=False)
     try:
-        text = json.dumps(value, ensure_ascii=False)
         text.encode()
     except UnicodeEncodeError:
         return json.loads(text.encode(errors="replace"))
-    except RecursionError:
-        return "(nested too deeply to show)"
     return value
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        inner: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner += item.values()
+            elif isinstance(item, list):
+                inner += item
+        level = [item for item in inner if isinstance(item, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _parents(fields: Hash) -> tuple[str, ...]:
@@ -186,13 +209,23 @@ def _text(fields: Hash, name: bytes) -> str:
 
 def _whole(fields: Hash, name: bytes) -> int:
     raw = fields.get(name, b"")
-    return int(raw) if raw.isdigit() else 0
+    return int(raw) if raw.isdigit() and len(raw) < 16 else 0
 
 
 def _float(fields: Hash, name: bytes) -> float | None:
     try:
         return float(fields[name])
     except (KeyError, ValueError):
+        return None
+
+
+def _when(seconds: float | None) -> datetime | None:
+    """Unix seconds as a moment; None for a number that is none (an infinity, or the year 40,000)."""
+    if seconds is None:
+        return None
+    try:
+        return from_epoch_ms(seconds * 1000)
+    except (ValueError, OverflowError, OSError):
         return None
 
 

@@ -18,7 +18,7 @@ local function promote(now, stamp, queue, keep)
     if due > now then return due end
     redis.call('ZREM', registry, id)
     local job = redis.pcall('HMGET', K.job .. id, 'data', 'flowzz_lane', 'flowzz_expires')
-    if not job.err and job[3] and tonumber(job[3]) <= now then
+    if not job.err and (tonumber(job[3]) or math.huge) <= now then
       expire(now, stamp, queue, id, keep)
     elseif not job.err and job[1] then
       redis.call('HSET', K.job .. id, 'status', 'queued', 'enqueued_at', stamp)
@@ -91,7 +91,12 @@ local function admit(turn, keys, member)
 end
 
 local FIELDS = {'data', 'flowzz', 'flowzz_attempts', 'flowzz_stalled', 'flowzz_checkpoint', 'timeout', 'status',
-  'flowzz_expires'}
+  'flowzz_expires', 'retries_left', 'retry_intervals'}
+
+-- rq_retry(read): 'retries left|intervals (JSON)' of RQ's own Retry; '' for a job of ours, whose policy counts.
+local function rq_retry(read)
+  return not read[2] and read[9] and read[9] .. '|' .. (read[10] or '') or ''
+end
 
 -- A job of one of these statuses is somewhere else too, or was canceled by plain RQ: what stood in the queue is dropped.
 local ELSEWHERE = {started = true, finished = true, failed = true, stopped = true, canceled = true, scheduled = true,
@@ -108,7 +113,7 @@ local function start(turn, id, lane)
     quarantine(turn.now, turn.queue, id, 'it was waiting, but its hash is gone')
   elseif ELSEWHERE[read[7]] then
     note('duplicate', turn.queue, id, 'it was in the queue while it was ' .. read[7])
-  elseif read[8] and tonumber(read[8]) <= turn.now then
+  elseif (tonumber(read[8]) or math.huge) <= turn.now then
     expire(turn.now, turn.stamp, turn.queue, id, turn.keep)
     turn.expired = (turn.expired or 0) + 1
   else
@@ -118,7 +123,7 @@ local function start(turn, id, lane)
     turn.leases[#turn.leases + 1] = turn.ends
     turn.leases[#turn.leases + 1] = id .. ':' .. execution
     turn.claims[#turn.claims + 1] = {turn.queue, id, execution, read[1], read[2] or '', read[3] or '0', read[4] or '0',
-      read[5] or '', read[6] or '', string.format('%.6f', turn.now / 1000)}
+      read[5] or '', read[6] or '', string.format('%.6f', turn.now / 1000), rq_retry(read)}
     note('active', turn.queue, id, turn.worker)
     return id .. ':' .. execution
   end
@@ -201,7 +206,7 @@ local function reclaim(list)
     if redis.call('ZSCORE', K.wip .. c[1], c[2] .. ':' .. c[3]) then
       local read = redis.call('HMGET', K.job .. c[2], unpack(FIELDS))
       claims[#claims + 1] = {c[1], c[2], c[3], read[1] or '', read[2] or '', read[3] or '0', read[4] or '0',
-        read[5] or '', read[6] or '', string.format('%.6f', now_ms() / 1000)}
+        read[5] or '', read[6] or '', string.format('%.6f', now_ms() / 1000), rq_retry(read)}
     end
   end
   return claims
