@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from werkzeug.serving import make_server
 
 from flowzz.app import Flowzz
+from flowzz.clock import now
 from flowzz.jobs.state import JobState
 from flowzz.plugins.host import PluginHost
 from flowzz.settings import Settings
@@ -234,3 +235,12 @@ def test_a_passing_trouble_is_retried_by_the_job(session: Session, upstream: Any
     assert record.result == {"synced": 30, "errors": 0}
     assert record.attempts_made == 2
     assert upstream.stats()["byPage"] == {"1": 1, "2": 1, "3": 1}
+
+
+def test_ticks_while_no_worker_runs_do_not_pile_up(flowzz: Flowzz, connected: Callable[..., Any]) -> None:
+    company = connected(flowzz.store, "http://127.0.0.1:1")
+    hourly = flowzz.plugins.schedules["coinzz.sync_sales"]
+    assert [flowzz.fire(hourly, now() + timedelta(hours=hours)).jobs for hours in range(3)] == [1, 0, 0]
+    payload = {"empresaId": company.connection.company_id}
+    made = [flowzz.submit("coinzz.recover_webhooks", payload).created for _ in range(3)]
+    assert made == [True, False, False]
