@@ -21,6 +21,8 @@ def _reason(told: Explanation, job: JobRecord) -> str:
             return _("It is delayed.")
         case Reason.PLUGIN_MISSING:
             return _("No running worker knows the job %(name)s. It runs when its plugin is back.", name=job.name)
+        case Reason.PARENTS_PENDING:
+            return _("It waits for the jobs %(jobs)s.", jobs=", ".join(told.holders) or told.key or "–")
         case Reason.SUSPENDED:
             return _("All workers are suspended (rq suspend).")
         case Reason.QUEUE_PAUSED:
