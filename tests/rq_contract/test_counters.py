@@ -13,6 +13,7 @@ from flowzz.queues.engine import Queues
 from flowzz.queues.reading import pack_text
 from rq_contract.conftest import Fetch
 from support.engine import completed, ended, new_job, step
+from support.waiting import eventually
 
 BROKEN = "Traceback …\nValueError: broken"
 
@@ -31,7 +32,7 @@ def test_retries_count_down_from_run_to_run(queues: Queues, raw: redis.Redis, fe
     queues.transitions.enqueue([new_job("a", attempts=3)])
     assert counters(fetch("a")) == (2, None)
     for left, made in ((1, 1), (0, 2)):
-        (claim,) = step(queues).claims
+        (claim,) = eventually(lambda: step(queues).claims)
         assert counters(fetch("a"))[0] == left + 1
         step(queues, ended(claim, "retrying", body=pack_text(BROKEN)), want=0)
         job = fetch("a")
@@ -39,7 +40,7 @@ def test_retries_count_down_from_run_to_run(queues: Queues, raw: redis.Redis, fe
         latest = job.latest_result()
         assert latest is not None
         assert (latest.type, latest.exc_string) == (Result.Type.RETRIED, BROKEN)
-    (claim,) = step(queues).claims
+    (claim,) = eventually(lambda: step(queues).claims)
     step(queues, ended(claim, "failed", body=pack_text(BROKEN)))
     job = fetch("a")
     assert (job.is_failed, counters(job), exc_info(job)) == (True, (0, 2), BROKEN)
@@ -66,7 +67,7 @@ def test_our_retry_gives_the_retries_back(queues: Queues, fetch: Fetch) -> None:
     queues.transitions.enqueue([new_job("a", attempts=2)])
     (claim,) = step(queues).claims
     step(queues, ended(claim, "retrying"), want=0)
-    (claim,) = step(queues).claims
+    (claim,) = eventually(lambda: step(queues).claims)
     step(queues, ended(claim, "failed"))
     queues.retry("a")
     assert counters(fetch("a")) == (1, 0)

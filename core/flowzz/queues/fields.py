@@ -79,7 +79,7 @@ class Envelope:
                 company=document.get("company"),
                 schedule=document.get("schedule"),
             )
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise UnreadableJob(f"its envelope is broken: {error!r}") from None
 
 

@@ -14,7 +14,8 @@
 --         late_commit_rejected, quarantined, duplicate (an id that was queued twice).
 -- Returns: {verdicts, claims, next due (Unix ms or -1), now (Unix ms)};
 --   verdict: 1 settled, 0 refused (lease lost), 2 the job's hash was gone;
---   claim: {queue, id, execution id, data, envelope, attempts made, stalled, checkpoint, timeout, started at (Unix s)}.
+--   claim: {queue, id, execution id, data, envelope, attempts made, stalled, checkpoint, timeout, started at (Unix s),
+--     RQ's own retries: 'left|intervals' of a job that plain RQ enqueued, or ''}.
 -- @include time
 -- @include events
 -- @include place
