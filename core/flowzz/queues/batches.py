@@ -15,8 +15,8 @@ from flowzz.queues.connection import redis_errors
 class BatchRecord:
     """Counts of a batch's members; ``skipped`` are those for which another job stood already (duplicates key).
 
-    ``finished_at`` is when none was pending for the first time; ``callback_id`` the job that was enqueued then. A member
-    that is replayed after that is pending again, and the callback is not repeated.
+    ``finished_at`` is when none was pending for the first time; ``callback_id`` the job that was enqueued then. A
+    member that is replayed after that is pending again, and the callback is not repeated.
     """
 
     id: str
