@@ -12,7 +12,13 @@ from werkzeug.routing import Rule
 from flowzz.app import Flowzz
 from flowzz.store import Role
 
-ARGUMENTS = {"queue": "sync-coinzz", "job_id": "no-such-job", "kind": "company", "name": "loja-1"}
+ARGUMENTS = {
+    "queue": "sync-coinzz",
+    "job_id": "no-such-job",
+    "batch_id": "no-such-batch",
+    "kind": "company",
+    "name": "loja-1",
+}
 STRANGERS_MAY = {"/api/v1/auth/login"}
 
 
