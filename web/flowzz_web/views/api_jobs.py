@@ -58,7 +58,9 @@ class Options(WireModel):
     priority: Annotated[int, Field(ge=1, le=10)] | None = None
     unique_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     expires: Annotated[timedelta | AwareDatetime, BeforeValidator(_expiry)] | None = None
-    depends_on: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=100, default_factory=list)]
+    depends_on: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=100, default_factory=list)
+    ]
     on_parent_failure: ParentPolicy = "fail"
 
     @model_validator(mode="after")
