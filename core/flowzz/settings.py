@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     watchdog: float = Field(
         default=60,
         gt=0,
-        description="Seconds a worker's step may take until it reconnects to Redis; after as long again it is replaced.",
+        description="Seconds a worker's step may take before it reconnects; after as long again it is replaced.",
     )
     kill_grace: float = Field(
         default=3,

@@ -1,7 +1,8 @@
 """Runs one role with a plugin for tests in a process of its own: ``python run.py worker|scheduler``.
 
 Settings come from the environment, as for the real commands; a scheduler may be told its clock (seconds to add), and
-PROBE_PLUGIN=rough takes the plugin whose jobs behave badly.
+PROBE_PLUGIN=rough takes the plugin whose jobs behave badly. A role leaves a file with its process id in the folder
+PROBE_READY once it takes signals, and has looked at the clock.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ def main() -> int:
     with Flowzz.open(settings, plugins=PluginHost.of([plugin])) as app:
         role = Worker(app) if sys.argv[1] == "worker" else Scheduler(app)
         signal.signal(signal.SIGTERM, lambda *_: role.stop())
-        (settings.home / f"ready-{os.getpid()}").touch()
+        if isinstance(role, Scheduler):
+            role.run_due()
+        if ready := os.environ.get("PROBE_READY"):
+            Path(ready, str(os.getpid())).touch()
         return role.run()
 
 

@@ -27,8 +27,8 @@ log = structlog.get_logger("flowzz.plugins")
 class PluginHost:
     """What all loaded plugins contribute, by name. Built once, never changed; safe to share between threads.
 
-    ``records`` tells of every plugin found, loaded or not, by name. ``given`` holds the plugins it was made ``of``, None
-    when it discovered the installed ones: how another process makes the same host.
+    ``records`` tells of every plugin found, loaded or not, by name. ``given`` holds the plugins it was made ``of``,
+    None when it discovered the installed ones: how another process makes the same host.
     """
 
     def __init__(self, records: Iterable[PluginRecord], loaded: Iterable[Contributed]) -> None:

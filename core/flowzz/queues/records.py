@@ -23,7 +23,8 @@ class JobRecord:
     """A job as it stands in Redis. Times are aware UTC; what has not happened yet is None.
 
     ``attempts_made`` counts the runs that used up an attempt; ``stalled_count`` the times its worker was lost.
-    ``depends_on`` holds all its parents, ended or not. ``payload`` is None when it could not be read; ``error`` then says why.
+    ``depends_on`` holds all its parents, ended or not. ``payload`` is None when it could not be read; ``error`` then
+    says why.
     """
 
     id: str

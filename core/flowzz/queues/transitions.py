@@ -142,7 +142,7 @@ class Transitions:
     def batch(
         self, batch_id: str, nonce: str, jobs: Sequence[NewJob], callback: NewJob | None, on_failure: NewJob | None
     ) -> tuple[int, int]:
-        """(1 stored, 0 stored before, -1 its id is taken, -2 a job's is, -3 a parent is not stored; that job's place)."""
+        """(1 stored, 0 stored before, -1 its id is taken, -2 a job's is, -3 a parent is missing; that job's place)."""
         arguments: list[Any] = [batch_id, nonce]
         arguments += [json.dumps([str(v) for v in new.arguments()]) if new else "" for new in (callback, on_failure)]
         arguments.append(len(jobs))
