@@ -260,3 +260,16 @@ class TestThroughTheApp:
         with pytest.raises(DuplicateJob):
             app.chain([("probe.work", {}), ("probe.work", {}, EnqueueOptions(job_id="taken"))])
         assert app.stats()[0].waiting == 1, "a chain is stored whole or not at all"
+
+
+def test_who_follows_a_duplicate_waits_for_the_job_that_stands_for_it(settings: Settings) -> None:
+    with Flowzz.open(settings, plugins=PluginHost.of([plugin])) as app:
+        standing = app.enqueue("probe.work", {}, EnqueueOptions(unique_key="month end"))
+        first, second = app.chain(
+            [("probe.work", {}, EnqueueOptions(unique_key="month end")), ("probe.work", {"failUntil": 0})]
+        )
+        assert first == standing
+        assert states(app.queues, standing, second) == ["waiting", "deferred"]
+        (claim,) = step(app.queues, served=("probe",)).claims
+        step(app.queues, completed(claim), want=0)
+        assert states(app.queues, standing, second) == ["completed", "waiting"]

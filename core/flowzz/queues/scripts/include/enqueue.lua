@@ -54,6 +54,9 @@ local function admit_more(now, key, id, extra)
   end
 end
 
+-- Ids of this call that were not stored because another job stands for them: who depends on one waits for that job.
+local stand_ins = {}
+
 function enqueue_one(now, stamp, at, values)
   local id, queue, data, envelope, description, timeout, due, lane, rules, extra = unpack(values or ARGV,
     values and 1 or at, values and 10 or at + 9)
@@ -67,7 +70,10 @@ function enqueue_one(now, stamp, at, values)
     local first = standing(now, extra.key)
     local debounced = string.sub(extra.key, 1, 2) == 'd:'
     if first and debounced then debounce(now, first, extra, data, lane, rules) end
-    if first then return first end
+    if first then
+      stand_ins[id] = first
+      return first
+    end
     if debounced then due = now + extra.window_ms end
   end
   local later = due and due > now
@@ -78,6 +84,7 @@ function enqueue_one(now, stamp, at, values)
   if extra then admit_more(now, key, id, extra) end
   redis.call('SADD', K.queues, K.queue .. queue)
   note_limits(rules)
+  for i, parent in ipairs(extra and extra.parents or {}) do extra.parents[i] = stand_ins[parent] or parent end
   if extra and extra.parents and defer(now, stamp, queue, id, extra, due) then return 1 end
   if later then
     redis.call('ZADD', K.scheduled .. queue, string.format('%.3f', due / 1000), id)
