@@ -21,7 +21,6 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from flowzz import tether
 from flowzz.app import Flowzz
@@ -35,8 +34,7 @@ from flowzz.workers.wire import (
     TELL_TIMEOUT,
     Assignment,
     Boot,
-    frame,
-    unframe,
+    load_outcome,
 )
 
 BORN_WITHIN_S = 60.0
@@ -179,7 +177,7 @@ class Watch:
     def _follow(self, link: socket.socket, status: int, nudged: int) -> End:
         """Until the outcome is whole, or the nursery says that the process has ended (or is gone itself)."""
         link.setblocking(False)
-        to_send = memoryview(frame(Assignment(self._execution.claim, self._execution.worker)))
+        to_send = memoryview(Assignment(self._execution.claim, self._execution.worker).dump())
         sent, received, said, linked = 0, bytearray(), b"", True
         while True:
             writing = {link.fileno()} if sent < len(to_send) else set()
@@ -193,7 +191,7 @@ class Watch:
                 piece = _read(link)
                 received += piece
                 linked = bool(piece)
-            if (outcome := _outcome(received)) is not None:
+            if (outcome := load_outcome(received)) is not None:
                 return End(outcome=outcome)
             if status in readable:
                 news = os.read(status, 4096)
@@ -201,7 +199,7 @@ class Watch:
                 self._born(said)
                 if not news or said.count(b"\n") == 2:
                     received += _rest(link)
-                    return End(_outcome(received), int(said.split()[1]) if said.count(b"\n") == 2 else None)
+                    return End(load_outcome(received), int(said.split()[1]) if said.count(b"\n") == 2 else None)
             self._press(link)
 
     def _born(self, said: bytes) -> None:
@@ -274,15 +272,6 @@ def in_words(code: int | None, execution: Execution) -> str:
 
 def _crashed(execution: Execution, error: FlowzzError) -> Outcome:
     return retry_or_fail(execution, error)
-
-
-def _outcome(received: bytearray) -> Outcome | None:
-    """The outcome once it is whole. What a broken process sent is no outcome."""
-    try:
-        value: Any = unframe(received)
-    except Exception:  # noqa: BLE001 - a damaged pickle raises anything
-        return None
-    return value if isinstance(value, Outcome) else None
 
 
 def _ready(reading: set[int], writing: set[int], seconds: float) -> tuple[set[int], set[int]]:

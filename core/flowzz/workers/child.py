@@ -29,8 +29,7 @@ from flowzz.workers.wire import (
     TELL_STOPPING,
     TELL_TIMEOUT,
     Assignment,
-    frame,
-    receive,
+    dump_outcome,
 )
 
 KILL_ME_FIRST = "500"
@@ -105,13 +104,14 @@ def run_child(settings: Settings, plugins: PluginHost, link: socket.socket) -> N
     """Run one assignment from ``link`` and answer with its outcome."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(KILL_ME_FIRST)
-    assignment: Assignment = receive(link)
+    assignment = Assignment.read(link)
     with Flowzz.open(settings, plugins=plugins) as app:
         reporter = ChildReporter(app.queues.transitions, assignment.claim, link)
         signal.signal(signal.SIGTERM, reporter.on_sigterm)
         execution = run(Execution(app, assignment.worker, assignment.claim, reporter, confined=memory_cap))
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    link.sendall(frame(execution.outcome))
+    if execution.outcome is not None:
+        link.sendall(dump_outcome(execution.outcome))
 
 
 @contextmanager

@@ -1,17 +1,31 @@
 """What a worker and the processes of its jobs say to each other, over sockets that nobody else has.
 
 ``link`` (a stream): the worker sends the assignment as one frame, then single bytes that tell; the job's process sends
-its outcome as one frame. A frame is its length in 8 bytes, then a pickle: both ends are the same program.
+its outcome as one frame. A frame is its length in 8 bytes, then JSON: a job's process can make its worker believe
+an outcome, and nothing else.
 """
 
 from __future__ import annotations
 
-import pickle
+import json
 import socket
 import struct
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, astuple, dataclass, fields
+from datetime import timedelta
 from typing import Any
 
+from flowzz.jobs.outcome import (
+    Canceled,
+    Completed,
+    ErrorInfo,
+    Failed,
+    Outcome,
+    Parked,
+    Postponed,
+    Released,
+    Retrying,
+)
 from flowzz.plugins.contributions import Plugin
 from flowzz.plugins.host import PluginHost
 from flowzz.queues.transitions import Claim
@@ -19,6 +33,20 @@ from flowzz.settings import Settings
 
 TELL_CANCELED, TELL_LOST, TELL_STOPPING, TELL_TIMEOUT = b"c", b"l", b"s", b"t"
 HEAD = struct.Struct("!Q")
+OUTCOMES: dict[str, Callable[..., Outcome]] = {
+    kind.__name__: kind for kind in (Canceled, Completed, Failed, Parked, Postponed, Released, Retrying)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """What a nursery is told first, by the worker that started it; ``plugins`` None means: those that are installed."""
+
+    settings: Settings
+    plugins: tuple[Plugin, ...] | None
+
+    def load(self) -> PluginHost:
+        return PluginHost.discover(self.settings) if self.plugins is None else PluginHost.of(self.plugins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,34 +56,49 @@ class Assignment:
     claim: Claim
     worker: str
 
+    def dump(self) -> bytes:
+        """As one frame. The raw values of a claim are bytes, which JSON carries as Latin-1 text."""
+        values = [value.decode("latin-1") if isinstance(value, bytes) else value for value in astuple(self.claim)]
+        return frame([self.worker, values])
 
-@dataclass(frozen=True, slots=True)
-class Boot:
-    """What a nursery is told first; ``plugins`` None means: those that are installed."""
-
-    settings: Settings
-    plugins: tuple[Plugin, ...] | None
-
-    def load(self) -> PluginHost:
-        return PluginHost.discover(self.settings) if self.plugins is None else PluginHost.of(self.plugins)
+    @classmethod
+    def read(cls, link: socket.socket) -> Assignment:
+        """From a blocking socket; EOFError when the other end is gone."""
+        (length,) = HEAD.unpack(_exactly(link, HEAD.size))
+        worker, values = json.loads(_exactly(link, length))
+        named = {
+            field.name: value.encode("latin-1") if field.type == "bytes" else value
+            for field, value in zip(fields(Claim), values, strict=True)
+        }
+        return cls(Claim(**named), worker)
 
 
 def frame(value: Any) -> bytes:
-    data = pickle.dumps(value)
+    data = json.dumps(value).encode()
     return HEAD.pack(len(data)) + data
 
 
-def unframe(data: bytes | bytearray) -> Any:
-    """The value of a complete frame; None while it is incomplete. Raises what ``pickle`` does when it is damaged."""
+def dump_outcome(outcome: Outcome) -> bytes:
+    """As one frame: the name of its class and its fields, the delay in seconds."""
+    values = asdict(outcome)
+    if "delay" in values:
+        values["delay"] = values["delay"].total_seconds()
+    return frame([type(outcome).__name__, values])
+
+
+def load_outcome(data: bytes | bytearray) -> Outcome | None:
+    """The outcome of a whole frame; None while it is not whole, or when it is no outcome."""
     if len(data) < HEAD.size or len(data) - HEAD.size < HEAD.unpack_from(data)[0]:
         return None
-    return pickle.loads(memoryview(data)[HEAD.size :])  # noqa: S301 - from our own process, over a private socket
-
-
-def receive(link: socket.socket) -> Any:
-    """One frame from a blocking socket; EOFError when the other end is gone."""
-    (length,) = HEAD.unpack(_exactly(link, HEAD.size))
-    return pickle.loads(_exactly(link, length))  # noqa: S301 - as above
+    try:
+        name, values = json.loads(bytes(data[HEAD.size :]))
+        if "delay" in values:
+            values["delay"] = timedelta(seconds=values["delay"])
+        if "error" in values:
+            values["error"] = ErrorInfo(**values["error"])
+        return OUTCOMES[name](**values)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 def _exactly(link: socket.socket, length: int) -> bytes:
