@@ -96,7 +96,7 @@ local function is_due(field)
 end
 
 local function done(field, name, more)
-  redis.call('HSET', K.pruning, field, string.format('%.0f', more and now or now + interval))
+  redis.call('HSET', K.pruning, field, string.format('%.0f', more and 0 or now + interval))
   if removed > 0 then note('pruned', name, '', tostring(removed)) end
   publish()
   return {name, removed}
