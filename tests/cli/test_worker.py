@@ -20,7 +20,6 @@ from flowzz.plugins.host import PluginHost
 from flowzz.settings import Settings
 from flowzz.workers.ending import REPLACE_ME
 from support.processes import environment
-from support.rough import plugin
 from support.shop import install
 from support.waiting import eventually
 from support.working import noted
@@ -31,7 +30,7 @@ TESTS = Path(__file__).parents[1]
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flowzz]:
-    with Flowzz.open(settings, plugins=PluginHost.of([plugin])) as opened:
+    with Flowzz.open(settings, plugins=PluginHost.of(["support.rough:plugin"])) as opened:
         opened.store.migrate()
         yield opened
 

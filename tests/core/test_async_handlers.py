@@ -14,7 +14,6 @@ from flowzz.jobs.state import JobState
 from flowzz.plugins.host import PluginHost
 from flowzz.queues.records import JobRecord
 from flowzz.settings import Settings
-from support.rough import plugin
 from support.waiting import eventually
 from support.working import noted, working
 
@@ -24,7 +23,7 @@ MANY = 30
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flowzz]:
     quick = settings.model_copy(update={"heartbeat": 0.1, "sweep": 0.1, "shutdown_grace": 5})
-    with Flowzz.open(quick, plugins=PluginHost.of([plugin])) as opened:
+    with Flowzz.open(quick, plugins=PluginHost.of(["support.rough:plugin"])) as opened:
         opened.store.migrate()
         yield opened
 

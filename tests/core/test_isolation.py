@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -20,8 +21,10 @@ from flowzz.plugins.host import PluginHost
 from flowzz.queues.records import JobRecord
 from flowzz.settings import Settings
 from flowzz.workers import Worker
+from flowzz.workers.wire import Boot
+from support import rough
 from support.processes import role
-from support.rough import Rough, plugin
+from support.rough import Rough
 from support.waiting import eventually
 from support.working import noted, working
 
@@ -29,7 +32,7 @@ from support.working import noted, working
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flowzz]:
     quick = settings.model_copy(update={"heartbeat": 0.1, "sweep": 0.1, "shutdown_grace": 5, "kill_grace": 0.3})
-    with Flowzz.open(quick, plugins=PluginHost.of([plugin])) as opened:
+    with Flowzz.open(quick, plugins=PluginHost.of(["support.rough:plugin"])) as opened:
         opened.store.migrate()
         yield opened
 
@@ -48,6 +51,10 @@ def final(app: Flowzz) -> Callable[[str], JobRecord]:
 def message(job: JobRecord) -> str:
     assert job.error is not None
     return f"{job.error.type}: {job.error.message}"
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def gone(pid: int) -> bool:
@@ -167,11 +174,56 @@ def test_the_worker_survives_the_death_of_its_nursery(
 ) -> None:
     job_id = app.enqueue("rough.apart", {"folder": str(tmp_path), "how": "loop"})
     (pid,) = eventually(lambda: noted(tmp_path, "apart"))
-    nursery = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    os.kill(nursery, signal.SIGKILL)
+    os.kill(parent(pid), signal.SIGKILL)
     assert "the helper that starts the processes of jobs died" in message(final(job_id))
     eventually(lambda: gone(pid), timeout=1)
     assert final(app.enqueue("rough.apart", {})).state is JobState.COMPLETED
+
+
+def test_the_nursery_is_told_every_setting_and_none_is_to_be_seen_from_outside(
+    redis_url: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Settings.load(home=home, redis_url=redis_url, secret_key="s3cret" * 8, concurrency=1, public_url="https://x")
+    monkeypatch.setenv("FLOWZZ_SECRET_KEY", "environment" * 4)
+    monkeypatch.setenv("FLOWZZ_CONCURRENCY", "7")
+    monkeypatch.setenv("FLOWZZ_QUEUES", "elsewhere")
+    with Flowzz.open(told, plugins=PluginHost.of(["support.rough:plugin"])) as app:
+        app.store.migrate()
+        boot = Boot.of(app)
+        again = Boot.read(boot.dump())
+        assert again.settings.model_dump() == told.model_dump()
+        assert again.plugins == ("support.rough:plugin",)
+        assert "s3cret" not in f"{again!r}{boot!r}"
+        with working(app):
+            app.enqueue("rough.apart", {"folder": str(tmp_path), "how": "wait"})
+            (pid,) = eventually(lambda: noted(tmp_path, "apart"))
+            nursery = parent(pid)
+            for process in (pid, nursery, parent(nursery)):
+                for shown in ("cmdline", "environ"):
+                    assert b"s3cret" not in Path(f"/proc/{process}/{shown}").read_bytes()
+            (tmp_path / "go").touch()
+
+
+def test_a_plugin_that_another_process_cannot_find_is_refused_before_any_job_runs(settings: Settings) -> None:
+    with (
+        Flowzz.open(settings, plugins=PluginHost.of([rough.plugin])) as app,
+        pytest.raises(ConfigurationError, match=r"plugin 'rough' has jobs with processes .* as 'module:attribute'"),
+    ):
+        Worker(app)
+
+
+@pytest.mark.parametrize("reference", ["support.rough", "support.rough:nothing", "no.such:plugin", "", "a b:c"])
+def test_a_reference_to_no_plugin_is_refused(reference: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(repr(reference))):
+        PluginHost.of([reference])
+
+
+def test_nothing_here_can_load_a_pickle() -> None:
+    loaders = re.compile(r"^\s*(?:import|from)\s+(?:c?pickle|shelve|dill|cloudpickle|marshal)\b", re.MULTILINE)
+    root = Path(__file__).parents[2]
+    read = [path for room in ("core", "web", "plugins") for path in (root / room).rglob("*.py")]
+    assert len(read) > 100
+    assert [str(path) for path in read if loaders.search(path.read_text("utf-8"))] == []
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,8 @@ def raw(redis_url: str) -> Iterator[redis.Redis]:
 
 
 def rescue(queues: Queues) -> list[tuple[str, str, str]]:
-    return queues.transitions.rescue(limit=100, keep_failed=200, failure_text=failure_text(), max_stalled=1)
+    moved = queues.transitions.rescue(limit=100, keep_failed=200, failure_text=failure_text(), max_stalled=1)
+    return [(one.queue, one.job_id, one.now) for one in moved]
 
 
 def expire_leases(raw: redis.Redis, queue: str = "sync") -> None:

@@ -17,13 +17,13 @@ from flowzz.jobs.retry import Fixed
 from flowzz.jobs.state import JobState
 from flowzz.plugins.host import PluginHost
 from flowzz.settings import Settings
-from support.rough import Rough, plugin
+from support.rough import Rough
 from support.working import working
 
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flowzz]:
-    with Flowzz.open(settings, plugins=PluginHost.of([plugin])) as opened:
+    with Flowzz.open(settings, plugins=PluginHost.of(["support.rough:plugin"])) as opened:
         opened.store.migrate()
         yield opened
 

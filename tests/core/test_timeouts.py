@@ -14,7 +14,6 @@ from flowzz.plugins.host import PluginHost
 from flowzz.settings import Settings
 from flowzz.workers.ending import REPLACE_ME
 from support.processes import role
-from support.rough import plugin
 from support.waiting import eventually
 from support.working import noted, working
 
@@ -23,7 +22,7 @@ QUICK = {"heartbeat": 0.1, "sweep": 0.1, "shutdown_grace": 5, "timeout_grace": 0
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flowzz]:
-    with Flowzz.open(settings.model_copy(update=QUICK), plugins=PluginHost.of([plugin])) as opened:
+    with Flowzz.open(settings.model_copy(update=QUICK), plugins=PluginHost.of(["support.rough:plugin"])) as opened:
         opened.store.migrate()
         yield opened
 

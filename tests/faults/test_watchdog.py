@@ -19,7 +19,6 @@ from flowzz.settings import Settings
 from flowzz.workers.ending import REPLACE_ME
 from support.processes import role
 from support.proxy import Proxy, proxy
-from support.rough import plugin
 from support.waiting import eventually
 from support.working import noted
 
@@ -28,7 +27,9 @@ STEP = hashlib.sha1(script_text("step").encode()).hexdigest().encode()
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flowzz]:
-    with Flowzz.open(settings.model_copy(update={"health_grace": 0}), plugins=PluginHost.of([plugin])) as opened:
+    with Flowzz.open(
+        settings.model_copy(update={"health_grace": 0}), plugins=PluginHost.of(["support.rough:plugin"])
+    ) as opened:
         opened.store.migrate()
         yield opened
 

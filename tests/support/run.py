@@ -22,16 +22,16 @@ from flowzz.scheduling import Scheduler
 from flowzz.settings import Settings
 from flowzz.workers import Worker
 from flowzz.workers.ending import leave
-from support import probe, rough
 
 
 def main() -> int:
     ahead = float(os.environ.get("PROBE_CLOCK_AHEAD_S", "0"))
     if ahead:
         clock.now = lambda: datetime.now(UTC) + timedelta(seconds=ahead)
-    plugin = {"probe": probe, "rough": rough}[os.environ.get("PROBE_PLUGIN", "probe")].plugin
     settings = Settings.load()
-    with Flowzz.open(settings, plugins=PluginHost.of([plugin])) as app:
+    with Flowzz.open(
+        settings, plugins=PluginHost.of([f"support.{os.environ.get('PROBE_PLUGIN', 'probe')}:plugin"])
+    ) as app:
         role = Worker(app) if sys.argv[1] == "worker" else Scheduler(app)
         signal.signal(signal.SIGTERM, lambda *_: role.stop())
         if isinstance(role, Scheduler):

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distributions, version
+from pkgutil import resolve_name
 from typing import NoReturn
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from flowzz.errors import ConfigurationError
 from flowzz.plugins.contributions import Plugin
 from flowzz.plugins.states import PluginState, Rejected
 
@@ -48,6 +50,17 @@ def installed(group: str) -> list[Candidate]:
             seen.add(name)
             found.extend(_candidates(distribution, name, group))
     return sorted(found, key=lambda one: (one.name, one.distribution != f"{HOST}-{one.name}", one.distribution))
+
+
+def referred(reference: str) -> Plugin:
+    """The plugin at ``module:attribute``. Raises ConfigurationError, or whatever its module raises."""
+    try:
+        plugin = resolve_name(reference)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise ConfigurationError(f"no plugin at {reference!r} (module:attribute): {error}") from error
+    if not isinstance(plugin, Plugin):
+        raise ConfigurationError(f"expected a Plugin at {reference!r}, got {plugin!r:.200}")
+    return plugin
 
 
 def given(plugin: Plugin) -> Candidate:

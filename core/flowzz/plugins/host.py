@@ -14,7 +14,7 @@ import structlog
 from flowzz.errors import UnknownJob
 from flowzz.jobs.definition import JobDefinition
 from flowzz.plugins.contributions import ConnectionType, Migrations, Plugin, Sandbox, Schedule, Webhook
-from flowzz.plugins.discovery import Candidate, given, installed
+from flowzz.plugins.discovery import Candidate, given, installed, referred
 from flowzz.plugins.loading import Contributed, load
 from flowzz.plugins.states import PluginRecord, PluginState, Rejected
 from flowzz.settings import Settings
@@ -27,13 +27,13 @@ log = structlog.get_logger("flowzz.plugins")
 class PluginHost:
     """What all loaded plugins contribute, by name. Built once, never changed; safe to share between threads.
 
-    ``records`` tells of every plugin found, loaded or not, by name. ``given`` holds the plugins it was made ``of``,
-    None when it discovered the installed ones: how another process makes the same host.
+    ``records`` tells of every plugin found, loaded or not, by name. ``given`` holds what it was made ``of``, None when
+    it discovered the installed ones: from references another process makes the same host.
     """
 
     def __init__(self, records: Iterable[PluginRecord], loaded: Iterable[Contributed]) -> None:
         parts = tuple(loaded)
-        self.given: tuple[Plugin, ...] | None = None
+        self.given: tuple[Plugin | str, ...] | None = None
         self.records = tuple(records)
         self.jobs: Mapping[str, JobDefinition[Any, Any]] = _by_name(job for part in parts for job in part.jobs)
         self.queues = tuple(sorted({job.queue for job in self.jobs.values()}))
@@ -57,9 +57,13 @@ class PluginHost:
         return cls(*_assemble(installed(group), disabled))
 
     @classmethod
-    def of(cls, plugins: Sequence[Plugin]) -> PluginHost:
-        """These plugins alone, by the same steps, without looking at what is installed. For tests."""
-        host = cls(*_assemble([given(plugin) for plugin in plugins], set()))
+    def of(cls, plugins: Sequence[Plugin | str]) -> PluginHost:
+        """These plugins alone, by the same steps, without looking at what is installed. For tests.
+
+        A plugin whose jobs have processes of their own is named, as ``module:attribute``: objects do not travel.
+        Raises ConfigurationError when there is no plugin at a reference, and whatever its module raises.
+        """
+        host = cls(*_assemble([given(referred(one) if isinstance(one, str) else one) for one in plugins], set()))
         host.given = tuple(plugins)
         return host
 

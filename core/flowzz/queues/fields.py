@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +112,16 @@ def load_call(data: bytes | None) -> tuple[str, Any]:
     if function != ENTRY:
         raise UnreadableJob(f"it calls {str(function)[:200]!r}; only {ENTRY} is run")
     return _arguments(args, kwargs)
+
+
+def name_of(envelope: bytes | None, data: bytes | None) -> str | None:
+    """The job's name by its envelope, else by its call; None when neither says one. For logs: it never raises."""
+    with suppress(UnreadableJob):
+        if known := Envelope.load(envelope):
+            return known.job
+    with suppress(UnreadableJob):
+        return load_call(data)[0]
+    return None
 
 
 def _arguments(args: Any, kwargs: Any) -> tuple[str, Any]:

@@ -10,11 +10,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from flowzz.queues.admission import PLAIN, Admission
 from flowzz.queues.connection import Clients, redis_errors
-from flowzz.queues.fields import Envelope, dump_call
+from flowzz.queues.fields import Envelope, dump_call, name_of
 from flowzz.queues.keys import STEPS, WAKE
 from flowzz.queues.lanes import Lane
 from flowzz.queues.lua import script_text
@@ -68,6 +68,11 @@ class Claim:
     started_at: float
     rq_retry: bytes = b""
 
+    @property
+    def job(self) -> str | None:
+        """The job's name, for logs; None when what Redis holds does not say one."""
+        return name_of(self.envelope, self.data)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
@@ -111,6 +116,16 @@ class StepReply:
     claims: list[Claim]
     next_due_ms: float
     now_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """A job whose lease had ended, and where it is now; ``job`` is its name, None when it says none."""
+
+    queue: str
+    job_id: str
+    now: Literal["waiting", "failed", "gone"]
+    job: str | None
 
 
 class Transitions:
@@ -286,12 +301,9 @@ class Transitions:
             found = self._clients.commands.hgetall(STEPS(job_id))
         return {name.decode(): result.decode() for name, result in found.items()}
 
-    def rescue(
-        self, *, limit: int, keep_failed: int, failure_text: str, max_stalled: int
-    ) -> list[tuple[str, str, str]]:
-        """Give back jobs whose lease has ended: (queue, job id, 'waiting' | 'failed' | 'gone') for each."""
-        moved = self._run("rescue", [limit, keep_failed, failure_text, max_stalled])
-        return [(entry[0].decode(), entry[1].decode(errors="replace"), entry[3].decode()) for entry in moved]
+    def rescue(self, *, limit: int, keep_failed: int, failure_text: str, max_stalled: int) -> list[Rescued]:
+        """Give back jobs whose lease has ended."""
+        return [_rescued(raw) for raw in self._run("rescue", [limit, keep_failed, failure_text, max_stalled])]
 
     def prune(
         self, *, interval_ms: int, keep_completed_s: float, keep_failed_s: float, keep_bytes: int, limit: int
@@ -353,6 +365,16 @@ def _claim(raw: Sequence[bytes]) -> Claim:
         timeout=raw[8],
         started_at=float(raw[9]),
         rq_retry=raw[10],
+    )
+
+
+def _rescued(raw: Sequence[bytes]) -> Rescued:
+    queue, job_id, _, now, envelope = raw
+    return Rescued(
+        queue=queue.decode(errors="replace"),
+        job_id=job_id.decode(errors="replace"),
+        now=now.decode(),  # type: ignore[arg-type]
+        job=name_of(envelope, None),
     )
 
 

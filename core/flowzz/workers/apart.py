@@ -11,7 +11,6 @@ import itertools
 import json
 import math
 import os
-import pickle
 import select
 import signal
 import socket
@@ -44,10 +43,15 @@ MOST_S = 3600.0
 
 
 class Pen:
-    """A worker's nursery: started when it is first needed, and again after it died."""
+    """A worker's nursery: started when it is first needed, and again after it died.
+
+    Raises ConfigurationError when a job here needs a process that could not find the job's plugin.
+    """
 
     def __init__(self, app: Flowzz) -> None:
         self._app = app
+        needed = any(job.isolation == "process" for job in app.plugins.jobs.values())
+        self._boot = Boot.of(app) if needed else None
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
@@ -56,7 +60,7 @@ class Pen:
 
     def warm(self) -> None:
         """Start the nursery now, if any job here needs it; its plugins load meanwhile."""
-        if any(job.isolation == "process" for job in self._app.plugins.jobs.values()):
+        if self._boot is not None:
             with self._lock:
                 self._ready()
 
@@ -89,14 +93,14 @@ class Pen:
             self._bury()
 
     def _ready(self) -> socket.socket:
-        if self._closed:
+        if self._closed or self._boot is None:
             raise OSError("this worker starts no more processes")
         if self._control is None or self._process is None or self._process.poll() is not None:
             self._bury()
-            self._control = self._open()
+            self._control = self._open(self._boot)
         return self._control
 
-    def _open(self) -> socket.socket:
+    def _open(self, boot: Boot) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         tied = [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), str(int(signal.SIGTERM))]
         command = [sys.executable, "-P", "-m", "flowzz.workers.nursery", str(theirs.fileno())]
@@ -105,7 +109,7 @@ class Pen:
         )
         theirs.close()
         ours.send(json.dumps([path for path in sys.path if path]).encode())
-        ours.send(pickle.dumps(Boot(self._app.settings, self._app.plugins.given)))
+        ours.send(boot.dump())
         return ours
 
     def _bury(self) -> None:

@@ -71,11 +71,11 @@ class CommandListener:
         """Stored as a cancel too, so that it holds when this worker is lost before its handler looks."""
         meant = [held for held in self._held() if is_meant(held)]
         if not meant:
-            log.warning("not working on that job, command ignored", command=command.name, job=command.job_id)
+            log.warning("not working on that job, command ignored", command=command.name, job_id=command.job_id)
         for claim, reporter in meant:
-            log.info("job is to stop", command=command.name, job=claim.job_id)
+            log.info("job is to stop", command=command.name, job=claim.job, job_id=claim.job_id)
             reporter.mark_canceled()
             try:
                 self._queues.cancel(claim.job_id, f"stopped by RQ's {command.name} command")
             except FlowzzError as error:
-                log.warning("the cancel was not stored", job=claim.job_id, error=str(error))
+                log.warning("the cancel was not stored", job=claim.job, job_id=claim.job_id, error=str(error))

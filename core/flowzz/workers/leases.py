@@ -6,7 +6,6 @@ executions are told that they lost it, because another worker may have them by n
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -14,6 +13,7 @@ import structlog
 
 from flowzz.errors import QueueUnavailable
 from flowzz.queues.transitions import Claim, Transitions
+from flowzz.workers.heartbeat import Heartbeat
 from flowzz.workers.reporter import Reporter
 
 log = structlog.get_logger("flowzz.worker")
@@ -43,16 +43,14 @@ class LeaseKeeper:
         self._heartbeat = heartbeat
         self._held = held
         self._registration = registration
-        self._stopped = threading.Event()
         self._trusted_from = time.monotonic()
-        self._thread = threading.Thread(target=self._keep, name="flowzz-leases", daemon=True)
+        self._thread = Heartbeat("flowzz-leases", heartbeat, self._keep)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        self._stopped.set()
-        self._thread.join(timeout=5)
+        self._thread.stop(wait_s=5)
 
     def beat(self) -> None:
         """One renewal. Raises QueueUnavailable."""
@@ -69,17 +67,16 @@ class LeaseKeeper:
         self._trusted_from = sent
         for (claim, reporter), answer in zip(held, answers, strict=True):
             if answer == 0 and any(claim is still for still, _ in self._held()):
-                log.warning("lease lost", job=claim.job_id, execution=claim.execution_id)
+                log.warning("lease lost", job=claim.job, job_id=claim.job_id, execution=claim.execution_id)
                 reporter.mark_lost()
             elif answer == 2:
                 reporter.mark_canceled()
 
     def _keep(self) -> None:
-        while not self._stopped.wait(self._heartbeat):
-            try:
-                self.beat()
-            except QueueUnavailable as error:
-                self._lose_faith(error)
+        try:
+            self.beat()
+        except QueueUnavailable as error:
+            self._lose_faith(error)
 
     def _lose_faith(self, error: QueueUnavailable) -> None:
         silent = time.monotonic() - self._trusted_from

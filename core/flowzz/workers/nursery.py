@@ -13,7 +13,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import pickle
 import selectors
 import signal
 import socket
@@ -153,7 +152,7 @@ def _say(descriptor: int, text: str) -> None:
 def main(descriptor: str) -> None:
     control = socket.socket(fileno=int(descriptor))
     sys.path[:] = json.loads(control.recv(MESSAGE_LIMIT))
-    boot: Boot = pickle.loads(control.recv(MESSAGE_LIMIT))  # noqa: S301 - from our own worker, over a private socket
+    boot = Boot.read(control.recv(MESSAGE_LIMIT))
     logs.configure(boot.settings, "job", console=False)
     plugins = boot.load()
     gc.collect()

@@ -9,13 +9,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 
 import structlog
 
 from flowzz.workers.ending import REPLACE_ME, leave, resident_bytes
+from flowzz.workers.heartbeat import Heartbeat
 from flowzz.workers.leases import Held
 
 TRY_ENDS_WITHIN_S = 30.0
@@ -76,7 +76,6 @@ class Overseer:
         replace: Callable[[str], None],
         reconnect: Callable[[], None],
     ) -> None:
-        self._every = every
         self._timeout_grace = timeout_grace
         self._watchdog = watchdog
         self._max_memory = max_memory
@@ -87,25 +86,23 @@ class Overseer:
         self._reconnect = reconnect
         self._given_up: set[str] = set()
         self._reconnected = False
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="flowzz-overseer", daemon=True)
+        self._heartbeat = Heartbeat("flowzz-overseer", every, self._look)
 
     def start(self) -> None:
-        self._thread.start()
+        self._heartbeat.start()
 
     def stop(self) -> None:
-        self._stopped.set()
+        self._heartbeat.stop()
 
     @property
     def is_silent(self) -> bool:
         """True while the dispatcher is past the watchdog: the registration and the list of workers say so."""
         return self._pulse.silent_s > self._watchdog
 
-    def _watch(self) -> None:
-        while not self._stopped.wait(self._every):
-            self._look_for_the_stuck()
-            self._weigh()
-            self._feel_the_pulse()
+    def _look(self) -> None:
+        self._look_for_the_stuck()
+        self._weigh()
+        self._feel_the_pulse()
 
     def _look_for_the_stuck(self) -> None:
         held = self._held()
@@ -113,7 +110,7 @@ class Overseer:
         for claim, reporter in held:
             if reporter.is_overdue(self._timeout_grace) and claim.execution_id not in self._given_up:
                 self._given_up.add(claim.execution_id)
-                log.error("a handler never returned; this worker will be replaced", job=claim.job_id)
+                log.error("a handler never returned; this worker will be replaced", job=claim.job, job_id=claim.job_id)
                 self._give_up((claim, reporter))
 
     def _weigh(self) -> None:

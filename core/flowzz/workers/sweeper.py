@@ -42,8 +42,8 @@ class Sweeper:
         moved = self._app.queues.transitions.rescue(
             limit=BATCH, keep_failed=self._app.settings.keep_failed, failure_text=STALLED_TEXT, max_stalled=1
         )
-        for queue, job_id, place in moved:
-            log.warning("job rescued", queue=queue, job=job_id, now=place)
+        for one in moved:
+            log.warning("job rescued", queue=one.queue, job=one.job, job_id=one.job_id, now=one.now)
         return len(moved)
 
     def prune(self) -> int:

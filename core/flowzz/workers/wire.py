@@ -13,8 +13,14 @@ import struct
 from collections.abc import Callable
 from dataclasses import asdict, astuple, dataclass, fields
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from flowzz.app import Flowzz
+from flowzz.errors import ConfigurationError
 from flowzz.jobs.outcome import (
     Canceled,
     Completed,
@@ -26,7 +32,6 @@ from flowzz.jobs.outcome import (
     Released,
     Retrying,
 )
-from flowzz.plugins.contributions import Plugin
 from flowzz.plugins.host import PluginHost
 from flowzz.queues.transitions import Claim
 from flowzz.settings import Settings
@@ -38,15 +43,60 @@ OUTCOMES: dict[str, Callable[..., Outcome]] = {
 }
 
 
+class ToldSettings(Settings):
+    """Settings that another process has told, whole: the environment has no say any more."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """What a nursery is told first, by the worker that started it; ``plugins`` None means: those that are installed."""
+    """What a nursery is told first, by the worker that started it.
+
+    ``plugins`` are references ``module:attribute``; None means: those that are installed.
+    """
 
     settings: Settings
-    plugins: tuple[Plugin, ...] | None
+    plugins: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, app: Flowzz) -> Boot:
+        """Raises ConfigurationError when a plugin was given as an object, which no other process can find."""
+        given = app.plugins.given
+        for plugin in given or ():
+            if not isinstance(plugin, str):
+                raise ConfigurationError(
+                    f"plugin {plugin.name!r} has jobs with processes of their own, so PluginHost.of expected it as "
+                    "'module:attribute', which they can import; got the object"
+                )
+        return cls(app.settings, cast("tuple[str, ...] | None", given))
+
+    def dump(self) -> bytes:
+        """As JSON, with the secrets in the clear: for a private socket, never for a command line or a log."""
+        settings = {name: getattr(self.settings, name) for name in Settings.model_fields}
+        return json.dumps({"settings": settings, "plugins": self.plugins}, default=_plain).encode()
+
+    @classmethod
+    def read(cls, data: bytes) -> Boot:
+        said = json.loads(data)
+        plugins = said["plugins"]
+        return cls(ToldSettings(**said["settings"]), None if plugins is None else tuple(plugins))
 
     def load(self) -> PluginHost:
         return PluginHost.discover(self.settings) if self.plugins is None else PluginHost.of(self.plugins)
+
+
+def _plain(value: object) -> str:
+    match value:
+        case SecretStr():
+            return value.get_secret_value()
+        case Path():
+            return str(value)
+    raise TypeError(f"{type(value).__name__} is no setting that JSON can carry")
 
 
 @dataclass(frozen=True, slots=True)

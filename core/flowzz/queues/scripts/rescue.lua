@@ -4,7 +4,7 @@
 -- ARGV: 1 most jobs to move, 2 keep failed, 3 text of the failure (base64 of zlib), 4 max stalled of a job without envelope.
 -- Events: stalled, failed, waiting (pushed by plain RQ, or released by a parent), delayed and canceled (by a parent),
 --         batch_finished.
--- Returns: for each job moved {queue, id, execution id, 'waiting' | 'failed' | 'gone'}.
+-- Returns: for each job moved {queue, id, execution id, 'waiting' | 'failed' | 'gone', its envelope or ''}.
 -- @include time
 -- @include events
 -- @include place

@@ -17,7 +17,7 @@ local function rescue(now, stamp, queue, member, keep, text, default)
   if not job.err then release(queue, job[7], member) end
   local another = job[5] and job[5] ~= execution and redis.call('ZSCORE', K.wip .. queue, id .. ':' .. job[5])
   if job.err or job[1] ~= 'started' or another then
-    return {queue, id, execution, 'gone'}
+    return {queue, id, execution, 'gone', not job.err and job[2] or ''}
   end
   local stalled = (tonumber(job[3]) or 0) + 1
   local attempt = tostring((tonumber(job[6]) or 0) + 1)
@@ -39,11 +39,11 @@ local function rescue(now, stamp, queue, member, keep, text, default)
     if job[9] then parent_ended(now, stamp, id, 'failed') end
     if job[10] then member_is(now, stamp, job[10], id, 'failed') end
     note('failed', queue, id, 'stalled')
-    return {queue, id, execution, 'failed'}
+    return {queue, id, execution, 'failed', job[2] or ''}
   end
   redis.call('HSET', key, 'status', 'queued', 'flowzz_stalled', stalled)
   push(queue, id, home_lane(id, job[7]), true)
   wake(queue)
   note('stalled', queue, id, execution)
-  return {queue, id, execution, 'waiting'}
+  return {queue, id, execution, 'waiting', job[2] or ''}
 end
