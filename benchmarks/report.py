@@ -1,0 +1,107 @@
+"""What was measured: kept as JSON, printed as one table."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+@dataclass
+class Results:
+    """``runs``: stage → system → metric → its value in each round."""
+
+    about: dict[str, str]
+    titles: dict[str, str]
+    notes: dict[str, str] = field(default_factory=dict)
+    runs: dict[str, dict[str, dict[str, list[float]]]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, stage: str, system: str, metrics: dict[str, float]) -> None:
+        kept = self.runs.setdefault(stage, {}).setdefault(system, {})
+        for name, value in metrics.items():
+            kept.setdefault(name, []).append(value)
+
+    def values(self, stage: str, system: str, metric: str) -> list[float]:
+        return self.runs.get(stage, {}).get(system, {}).get(metric, [])
+
+    def save(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+
+@dataclass(frozen=True)
+class Column:
+    title: str
+    stage: str
+    metric: str
+    spread: bool = False
+    digits: int = 0
+
+
+COLUMNS = [
+    Column("drain/s", "drain", "rate", spread=True),
+    Column("two/s", "two", "rate"),
+    Column("20 ms I/O/s", "io", "rate"),
+    Column("enqueue/s", "enqueue", "one_rate"),
+    Column("bulk/s", "enqueue", "bulk_rate"),
+    Column("p50 ms", "latency", "p50_ms", digits=1),
+    Column("p99 ms", "latency", "p99_ms", digits=1),
+    Column("worker µs", "drain", "worker_us"),
+    Column("Redis µs", "drain", "redis_us"),
+    Column("commands", "drain", "commands", digits=1),
+    Column("reads", "drain", "reads", digits=2),
+    Column("B waiting", "drain", "waiting_bytes"),
+    Column("B kept", "drain", "kept_bytes"),
+    Column("PSS MB", "drain", "pss_mb"),
+    Column("idle ms/s", "idle", "idle_worker_ms", digits=1),
+]
+
+
+def about(*, quick: bool) -> dict[str, str]:
+    """The machine and the moment."""
+    cpu = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    return {
+        "measured": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "processor": f"{os.cpu_count()} × {cpu[0] if cpu else platform.machine()}",
+        "system": f"Linux {platform.release()}",
+        "python": platform.python_version(),
+        "size": "quick" if quick else "full",
+    }
+
+
+def as_text(results: Results) -> str:
+    """One line a system; medians, and the range where there is room."""
+    columns = [column for column in COLUMNS if column.stage in results.runs]
+    rows = [["", *(column.title for column in columns)]]
+    for name, title in results.titles.items():
+        if name in results.missing:
+            rows.append([title, f"not installed: {results.missing[name]}"])
+        else:
+            rows.append(
+                [title, *(_cell(results.values(column.stage, name, column.metric), column) for column in columns)]
+            )
+    widths = [max(len(row[at]) for row in rows if len(row) > 2 or at == 0) for at in range(len(columns) + 1)]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    return "\n".join(["", *lines, *results.failures])
+
+
+def _cell(values: list[float], column: Column) -> str:
+    if not values:
+        return "–"
+    median = f"{statistics.median(values):,.{column.digits}f}"
+    if not column.spread or len(values) < 2:
+        return median
+    return f"{median} ({min(values):,.0f}–{max(values):,.0f})"
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []
