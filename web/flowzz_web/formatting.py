@@ -13,11 +13,11 @@ from flask import Flask, url_for
 from flask_babel import format_decimal, get_locale
 
 from flowzz.clock import now
+from flowzz.jobs.wire import moment_as_text
 from flowzz_web.access import here
 from flowzz_web.current import visitor
 from flowzz_web.languages import outcome_names, plugin_states, state_names, tick_names
 from flowzz_web.languages import translate as _
-from flowzz_web.wire import moment_as_text
 
 LONGEST_JSON = 200_000
 

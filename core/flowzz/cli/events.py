@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import click
 
-from flowzz.cli.output import json_option, wire
+from flowzz.cli.output import json_option
 from flowzz.cli.session import Session, pass_session
+from flowzz.jobs.wire import as_wire
 from flowzz.queues.events import BEGINNING, MOST, Event
 
 FOR_EVER = timedelta(days=3650)
@@ -34,7 +35,7 @@ def command(session: Session, since: str | None, limit: int, follow: bool, as_js
 
 def _print(event: Event, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(wire(event), ensure_ascii=False))
+        click.echo(json.dumps(as_wire(event), ensure_ascii=False))
         return
     said = " ".join(part for part in (event.queue, event.subject, event.detail) if part)
     click.echo(f"{event.id}  {event.at:%H:%M:%S}.{event.at.microsecond // 1000:03}  {event.name:<12} {said}")

@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime
-from enum import Enum
+from datetime import datetime
 from typing import Any
 
 import click
-from pydantic import SecretStr
-from pydantic.alias_generators import to_camel
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from flowzz import clock
+from flowzz.jobs.wire import as_wire
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -40,24 +37,7 @@ STATE_STYLES = {
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    click.echo(json.dumps(wire(value), ensure_ascii=False, indent=2, default=str))
-
-
-def wire(value: Any) -> Any:
-    """Our values with the names of the API; what jobs carry (plain JSON) stays as it is. Secrets become stars."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {to_camel(item.name): wire(getattr(value, item.name)) for item in fields(value)}
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, SecretStr):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(name): wire(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [wire(item) for item in value]
-    return value
+    click.echo(json.dumps(as_wire(value), ensure_ascii=False, indent=2, default=str))
 
 
 def console() -> Console:

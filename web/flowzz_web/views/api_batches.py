@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
+from flowzz.jobs.wire import as_wire
 from flowzz_web.current import the_flowzz
-from flowzz_web.wire import as_wire
 
 blueprint = Blueprint("api_batches", __name__, url_prefix="/api/v1")
 

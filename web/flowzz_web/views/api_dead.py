@@ -9,11 +9,11 @@ from flask.typing import ResponseReturnValue
 from pydantic import AwareDatetime, Field
 
 from flowzz.jobs.payload import WireModel
+from flowzz.jobs.wire import as_wire
 from flowzz.queues.dead import DeadFilter, DeadLetters, DeadReport
 from flowzz_web.bodies import read_body, read_query
 from flowzz_web.current import the_flowzz, visitor
 from flowzz_web.problems import Problem
-from flowzz_web.wire import as_wire
 
 blueprint = Blueprint("api_dead", __name__, url_prefix="/api/v1")
 
@@ -85,7 +85,4 @@ def _moved(action: str, body: MoveBody, report: DeadReport) -> ResponseReturnVal
     user = visitor()
     detail = {"moved": str(report.moved), "via": "api"}
     the_flowzz().store.record_audit(user.email if user else "", action, body.queue or "", detail)
-    document = as_wire(report)
-    if report.until is not None:
-        document["until"] = report.until.isoformat()  # microseconds count: it bounds a repeat
-    return jsonify(document)
+    return jsonify(as_wire(report))

@@ -9,10 +9,10 @@ from flask.typing import ResponseReturnValue
 from pydantic import Field
 
 from flowzz.jobs.payload import WireModel
+from flowzz.jobs.wire import as_wire
 from flowzz.queues.events import BEGINNING
 from flowzz_web.bodies import read_query
 from flowzz_web.current import the_flowzz
-from flowzz_web.wire import as_wire
 
 blueprint = Blueprint("api_events", __name__, url_prefix="/api/v1")
 

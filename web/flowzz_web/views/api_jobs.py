@@ -19,11 +19,11 @@ from flowzz.jobs.durations import parse_duration
 from flowzz.jobs.options import EnqueueOptions, ParentPolicy, Submission
 from flowzz.jobs.payload import WireModel, parse_payload
 from flowzz.jobs.state import JobState
+from flowzz.jobs.wire import as_wire
 from flowzz.queues.records import JobRecord
 from flowzz_web.bodies import has_body, read_body, read_query
 from flowzz_web.current import audit, the_flowzz, visitor
 from flowzz_web.problems import Problem
-from flowzz_web.wire import as_wire
 
 blueprint = Blueprint("api_jobs", __name__, url_prefix="/api/v1")
 

@@ -10,11 +10,11 @@ from pydantic import AwareDatetime, Field
 
 from flowzz.errors import NotFound
 from flowzz.jobs.payload import WireModel
+from flowzz.jobs.wire import as_wire
 from flowzz.queues.pauses import Pause, PauseKind
 from flowzz_web.bodies import read_body, read_query
 from flowzz_web.current import audit, the_flowzz
 from flowzz_web.problems import Problem
-from flowzz_web.wire import as_wire
 
 blueprint = Blueprint("api_pauses", __name__, url_prefix="/api/v1")
 

@@ -9,10 +9,10 @@ from flask.typing import ResponseReturnValue
 from pydantic import Field
 
 from flowzz.jobs.payload import WireModel
+from flowzz.jobs.wire import as_wire
 from flowzz.queues.pauses import PauseKind
 from flowzz_web.bodies import has_body, read_body
 from flowzz_web.current import audit, the_flowzz
-from flowzz_web.wire import as_wire
 
 blueprint = Blueprint("api_queues", __name__, url_prefix="/api/v1")
 

@@ -10,11 +10,11 @@ from pydantic import Field
 
 from flowzz.clock import now
 from flowzz.jobs.payload import WireModel
+from flowzz.jobs.wire import as_wire
 from flowzz.queues.schedules import FireOutcome
 from flowzz.scheduling import Schedules, ScheduleView
 from flowzz_web.bodies import has_body, read_body, read_query
 from flowzz_web.current import audit, the_flowzz, visitor
-from flowzz_web.wire import as_wire
 
 blueprint = Blueprint("api_schedules", __name__, url_prefix="/api/v1")
 
