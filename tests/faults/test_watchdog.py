@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,8 +20,9 @@ from flowzz.plugins.host import PluginHost
 from flowzz.queues.lua import script_text
 from flowzz.settings import Settings
 from flowzz.workers.ending import REPLACE_ME
-from support.processes import role
+from support.processes import environment, role
 from support.proxy import Proxy, proxy
+from support.shop import install
 from support.waiting import eventually
 from support.working import noted
 
@@ -42,6 +46,39 @@ def link(redis_url: str) -> Iterator[Proxy]:
 
 def worker_states(app: Flowzz) -> list[str]:
     return [worker.state for worker in app.queues.workers()]
+
+
+@pytest.fixture
+def supervised(app: Flowzz, home: Path, redis_url: str, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """``flowzz worker --processes 1`` with a watchdog of half a second."""
+    site = install(tmp_path / "site", entry="support.rough:plugin", name="rough")
+    paths = os.pathsep.join([str(site), str(Path(__file__).parents[1])])
+    more = {"PYTHONPATH": paths, "FLOWZZ_DISABLED_PLUGINS": "coinzz", "FLOWZZ_WATCHDOG": "0.5"}
+    command = [sys.executable, "-m", "flowzz.cli", "--quiet", "worker", "--processes", "1", "--concurrency", "3"]
+    process = subprocess.Popen(command, env=environment(home, redis_url, more), start_new_session=True)
+    yield process
+    process.terminate()
+    process.wait(30)
+
+
+@pytest.mark.parametrize("where", ["journal", "mailbox", "step"])
+def test_a_dispatcher_that_hangs_is_seen_and_replaced_and_no_job_is_lost(
+    app: Flowzz, supervised: subprocess.Popen[bytes], tmp_path: Path, where: str
+) -> None:
+    folder = {"folder": str(tmp_path)}
+    saboteur = app.enqueue("rough.saboteur", {**folder, "how": where})
+    eventually(lambda: worker_states(app) == ["silent"], saying="the list of workers says that it hangs")
+    (hung,) = app.queues.workers()
+    waiting = [app.enqueue("rough.quick", folder) for _ in range(3)]
+    assert app.health()["status"] == "unhealthy"
+    # A worker with an outcome in hand is given 30 s, as long as a step can take while Redis is away.
+    done = [app.queues.wait(job_id, timedelta(seconds=75)) for job_id in (*waiting, saboteur)]
+    assert [job.state for job in done] == [JobState.COMPLETED] * 4
+    assert [job.stalled_count for job in done] == [0, 0, 0, int(where == "step")]
+    assert [job.attempts_made for job in done] == [1] * 4
+    assert supervised.poll() is None
+    eventually(lambda: app.health()["status"] == "healthy")
+    assert hung.pid not in noted(tmp_path, "quick")
 
 
 def test_a_worker_that_hears_nothing_is_replaced(app: Flowzz, home: Path, tmp_path: Path, link: Proxy) -> None:

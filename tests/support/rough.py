@@ -20,6 +20,9 @@ from flowzz.jobs.payload import Payload, Result
 from flowzz.jobs.retry import Custom, Fixed, NoRetry
 from flowzz.plugins.contributions import Plugin
 from flowzz.plugins.hookspecs import hookimpl
+from flowzz.queues.transitions import Transitions
+from flowzz.workers.journal import Journal
+from flowzz.workers.mailbox import Mailbox
 
 
 class Rough(Payload):
@@ -35,6 +38,11 @@ class Seen(Result):
 def note(data: Rough, line: str) -> None:
     with (Path(data.folder) / "log").open("a") as file:
         file.write(f"{os.getpid()} {line}\n")
+
+
+def noted_before(data: Rough, line: str) -> bool:
+    log = Path(data.folder) / "log"
+    return log.exists() and any(old.endswith(f" {line}") for old in log.read_text().splitlines())
 
 
 def until_go(ctx: JobContext, data: Rough) -> None:
@@ -148,6 +156,18 @@ def stuck(ctx: JobContext, data: Rough) -> Seen:
     return Seen(pid=os.getpid())
 
 
+@job("rough.saboteur", queue="rough", retry=NoRetry())
+def saboteur(ctx: JobContext, data: Rough) -> Seen:
+    """Once: what the dispatcher of its worker calls next, where told, never returns."""
+    if not noted_before(data, "saboteur"):
+        note(data, "saboteur")
+        owner, method = {"journal": (Journal, "write"), "mailbox": (Mailbox, "take"), "step": (Transitions, "step")}[
+            data.how
+        ]
+        setattr(owner, method, lambda *_, **__: threading.Event().wait())
+    return Seen(pid=os.getpid())
+
+
 @job("rough.aio", queue="rough", retry=NoRetry(), timeout=timedelta(seconds=30))
 async def aio(ctx: JobContext, data: Rough) -> Seen:
     """On the worker's loop, until the folder holds ``go``; then it ends as told."""
@@ -185,7 +205,7 @@ async def aio_apart(ctx: JobContext, data: Rough) -> Seen:
 class Hooks:
     @hookimpl
     def flowzz_jobs(self) -> list[object]:
-        return [apart, deaf, greedy, modest, neighbour, quick, ruled, stuck, aio, aio_late, aio_apart]
+        return [apart, deaf, greedy, modest, neighbour, quick, ruled, stuck, saboteur, aio, aio_late, aio_apart]
 
 
 plugin = Plugin(name="rough", title="Rough", api=">=1,<2", hooks=Hooks())

@@ -3,8 +3,9 @@
 - A handler in a thread or on the loop that is past its timeout and the grace: its execution is settled without it, its
   late result is refused, and the worker is replaced, because a thread cannot be killed.
 - A worker that takes more memory than it may: it is replaced between jobs.
-- A dispatcher that has not completed a step for ``settings.watchdog`` seconds: its connections are closed, so that it
-  makes new ones; after as long again the worker is replaced.
+- A dispatcher that has not completed a turn for ``settings.watchdog`` seconds, whether Redis does not answer or code of
+  somebody else holds it: its connections are closed, so that it makes new ones; after as long again the worker is
+  replaced.
 """
 
 from __future__ import annotations
@@ -25,35 +26,32 @@ log = structlog.get_logger("flowzz.worker")
 
 
 class Pulse:
-    """When the dispatcher last showed that it lives: ``beat`` after a step, ``rest`` while it waits for work."""
+    """When the dispatcher last showed that it lives: it beats at every turn of its loop, a second apart at most.
+
+    A step that Redis does not answer is part of a turn; its failed tries are told, since they show life too.
+    """
 
     def __init__(self) -> None:
-        self._since: float | None = None
-        self._tried = time.monotonic()
+        self._beaten: float | None = None
+        self._tried = 0.0
 
-    def begin(self) -> None:
-        """A step begins."""
-        self._since = self._since or time.monotonic()
-        self._tried = time.monotonic()
+    def beat(self) -> None:
+        """A turn begins."""
+        self._beaten = self._tried = time.monotonic()
 
     def tried(self) -> None:
-        """A try of the step failed: Redis is away, but the dispatcher lives."""
+        """A try of a step failed: Redis is away, but the dispatcher lives."""
         self._tried = time.monotonic()
-
-    def done(self) -> None:
-        """The step was answered."""
-        self._since = None
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the step that is under way began; 0 when none is."""
-        since = self._since
-        return 0.0 if since is None else time.monotonic() - since
+        """Seconds since the turn that is under way began; 0 before the first."""
+        return 0.0 if self._beaten is None else time.monotonic() - self._beaten
 
     @property
     def hung_s(self) -> float:
-        """Seconds since the last try of the step that is under way began or failed; 0 when none is under way."""
-        return 0.0 if self._since is None else time.monotonic() - self._tried
+        """Seconds since the turn that is under way began, or a try of its step failed; 0 before the first."""
+        return 0.0 if self._beaten is None else time.monotonic() - self._tried
 
 
 class Overseer:
@@ -124,11 +122,11 @@ class Overseer:
             return
         if not self._reconnected:
             self._reconnected = True
-            log.error("no step was completed for a while; reconnecting", silent_s=round(silent, 1))
+            log.error("the dispatcher has been silent for a while; reconnecting", silent_s=round(silent, 1))
             self._reconnect()
         elif self._pulse.hung_s > max(self._watchdog, TRY_ENDS_WITHIN_S) or (
             silent > 2 * self._watchdog and not self._held()
         ):
             # With Redis away, jobs in hand keep the worker: their outcomes wait here. One that hangs settles none.
-            log.error("still no step was completed; this worker is replaced", silent_s=round(silent, 1))
+            log.error("the dispatcher is still silent; this worker is replaced", silent_s=round(silent, 1))
             leave(REPLACE_ME)

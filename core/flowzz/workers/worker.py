@@ -164,6 +164,7 @@ class Worker:
     def _work(self) -> None:
         done: list[Done] = []
         while not self._stopping.is_set():
+            self._pulse.beat()
             free = self.concurrency - len(self._held) + len(done)
             reply = self._step(done, want=min(free, self._claims_left())) if done or free else None
             if self._limits.burst and reply and not reply.claims and not self._held:
@@ -173,7 +174,7 @@ class Worker:
             room = self.concurrency - len(self._held)
             if room and not self._stopping.is_set():
                 self._waiter.arm(_patience(reply))
-            done = self._mailbox.take(None if room == 0 else POLL_S)
+            done = self._mailbox.take(POLL_S)
         self._step_back(done)
 
     def _pass_news_on(self) -> None:
@@ -191,7 +192,6 @@ class Worker:
         token = uuid.uuid4().hex
         settlements = [ended.settlement for ended in done]
         delay = RETRY_FIRST_S
-        self._pulse.begin()
         while True:
             try:
                 reply = self._try_step(token, settlements, want)
@@ -199,11 +199,9 @@ class Worker:
                 self._pulse.tried()
                 log.warning("step failed", error=str(error), settling=len(settlements), again_s=round(delay, 1))
                 if self._forced.wait(delay) or time.monotonic() > self._give_up_at:
-                    self._pulse.done()
                     return None
                 delay = min(delay * 2, RETRY_MOST_S)
                 continue
-            self._pulse.done()
             self._accept(done, reply)
             return reply
 
@@ -268,6 +266,7 @@ class Worker:
         self._mailbox.put(done_with(claim, never_returned(execution, grace)))
 
     def _step_back(self, done: Sequence[Done]) -> None:
+        self._pulse.beat()
         if done:
             self._step(done, want=0)
 
