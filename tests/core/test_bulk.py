@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -10,18 +9,8 @@ import pytest
 from flowzz.app import Flowzz
 from flowzz.errors import DuplicateJob, InvalidPayload, InvalidRequest, UnknownJob
 from flowzz.jobs.options import Enqueued, EnqueueOptions, Submission
-from flowzz.plugins.host import PluginHost
 from flowzz.queues.fields import Envelope
-from flowzz.settings import Settings
 from support.engine import new_job
-from support.probe import plugin
-
-
-@pytest.fixture
-def app(settings: Settings) -> Iterator[Flowzz]:
-    with Flowzz.open(settings, plugins=PluginHost.of([plugin])) as opened:
-        opened.store.migrate()
-        yield opened
 
 
 def stored(app: Flowzz) -> int:

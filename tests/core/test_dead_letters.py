@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -14,20 +13,6 @@ from flowzz.queues import keys
 from flowzz.queues.dead import BATCH, DeadFilter, DeadLetters
 from flowzz.queues.engine import Queues
 from support.engine import ended, failure_text, new_job, step
-
-
-@pytest.fixture
-def queues(redis_url: str) -> Iterator[Queues]:
-    opened = Queues.open(redis_url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def raw(redis_url: str) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(redis_url)
-    yield client
-    client.close()
 
 
 def die(queues: Queues, *ids: str, queue: str = "sync") -> None:

@@ -38,13 +38,6 @@ def queues(redis_url: str) -> Iterator[Queues]:
     opened.close()
 
 
-@pytest.fixture
-def raw(redis_url: str) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(redis_url)
-    yield client
-    client.close()
-
-
 def child(job_id: str, *parents: str, policy: ParentPolicy = "fail", due: str = "") -> NewJob:
     new = new_job(job_id, due=due)
     return replace(new, admission=new.admission.after(parents, policy))

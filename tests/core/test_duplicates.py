@@ -76,12 +76,6 @@ def app(settings: Settings) -> Iterator[Flowzz]:
         yield opened
 
 
-@pytest.fixture
-def raw(redis_url: str) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(redis_url) as client:
-        yield client
-
-
 def sync(app: Flowzz, name: str = "dup.unique", **payload: str) -> Enqueued:
     return app.submit(name, {"empresaId": "loja-1", **payload})
 

@@ -54,12 +54,6 @@ def app(settings: Settings) -> Iterator[Flowzz]:
         yield opened
 
 
-@pytest.fixture
-def raw(redis_url: str) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(redis_url) as client:
-        yield client
-
-
 def claimed(app: Flowzz, want: int = 10) -> list[str]:
     return [claim.job_id for claim in step(app.queues, want=want, served=("late",)).claims]
 

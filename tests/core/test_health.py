@@ -46,13 +46,6 @@ def app(settings: Settings) -> Iterator[Flowzz]:
         yield opened
 
 
-@pytest.fixture
-def raw(redis_url: str) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(redis_url)
-    yield client
-    client.close()
-
-
 def keep_waiting_since_an_hour(raw: redis.Redis, job_id: str) -> None:
     raw.hset(keys.JOB(job_id), "enqueued_at", "2026-01-01T00:00:00.000000Z")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 import redis
@@ -17,20 +16,6 @@ from flowzz.queues.fields import ENTRY
 from flowzz.queues.lanes import Lane, LimitKey
 from flowzz.queues.pauses import Pause, PauseKind
 from support.engine import completed, ended, failure_text, new_job, step
-
-
-@pytest.fixture
-def queues(redis_url: str) -> Iterator[Queues]:
-    opened = Queues.open(redis_url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def raw(redis_url: str) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(redis_url)
-    yield client
-    client.close()
 
 
 def put(queues: Queues, *ids: str, lane: Lane) -> None:

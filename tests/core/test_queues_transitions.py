@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -15,20 +14,6 @@ from flowzz.queues.engine import Queues
 from flowzz.queues.reading import pack_text
 from flowzz.queues.schedules import FireOutcome, FireReply
 from support.engine import completed, ended, failure_text, new_job, step
-
-
-@pytest.fixture
-def queues(redis_url: str) -> Iterator[Queues]:
-    opened = Queues.open(redis_url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def raw(redis_url: str) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(redis_url)
-    yield client
-    client.close()
 
 
 def rescue(queues: Queues) -> list[tuple[str, str, str]]:

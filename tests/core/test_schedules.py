@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -26,12 +25,6 @@ SAO_PAULO = "America/Sao_Paulo"
 
 def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-@pytest.fixture
-def app(settings: Settings) -> Iterator[Flowzz]:
-    with Flowzz.open(settings, plugins=PluginHost.of([plugin])) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize(

@@ -17,26 +17,15 @@ from flowzz.app import Flowzz
 from flowzz.errors import DuplicateStep, LeaseLost, Permanent
 from flowzz.jobs.state import JobState
 from flowzz.jobs.steps import LARGEST_RESULT, Steps
-from flowzz.plugins.host import PluginHost
 from flowzz.queues import keys
 from flowzz.queues.dead import DeadLetters
-from flowzz.settings import Settings
 from flowzz.workers import Worker
 from support.engine import new_job, step
-from support.probe import plugin
 from support.processes import role
 from support.waiting import eventually
 
 SOON = timedelta(seconds=20)
 BOTH = {"first": {"pages": 1, "attempt": 0}, "second": {"pages": 2, "attempt": 0}}
-
-
-@pytest.fixture
-def app(settings: Settings) -> Iterator[Flowzz]:
-    quick = settings.model_copy(update={"heartbeat": 0.1, "sweep": 0.1, "shutdown_grace": 5})
-    with Flowzz.open(quick, plugins=PluginHost.of([plugin])) as opened:
-        opened.store.migrate()
-        yield opened
 
 
 @contextmanager

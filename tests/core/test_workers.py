@@ -18,18 +18,8 @@ from flowzz.jobs.options import EnqueueOptions
 from flowzz.jobs.state import JobState
 from flowzz.plugins.host import PluginHost
 from flowzz.queues.records import JobRecord
-from flowzz.settings import Settings
 from flowzz.workers import Worker
-from support.probe import plugin
 from support.waiting import eventually
-
-
-@pytest.fixture
-def app(settings: Settings) -> Iterator[Flowzz]:
-    quick = settings.model_copy(update={"heartbeat": 0.1, "sweep": 0.1, "shutdown_grace": 5})
-    with Flowzz.open(quick, plugins=PluginHost.of([plugin])) as opened:
-        opened.store.migrate()
-        yield opened
 
 
 @contextmanager
@@ -44,11 +34,6 @@ def working(app: Flowzz, **options: Any) -> Iterator[Worker]:
         worker.stop()
         thread.join(20)
         assert not thread.is_alive()
-
-
-@pytest.fixture
-def final(app: Flowzz) -> Callable[[str], JobRecord]:
-    return lambda job_id: app.queues.wait(job_id, timedelta(seconds=15))
 
 
 def test_a_job_runs_and_its_result_is_there(app: Flowzz, final: Callable[[str], JobRecord]) -> None:

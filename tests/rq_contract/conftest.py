@@ -17,27 +17,12 @@ from rq.serializers import JSONSerializer
 
 from flowzz.app import Flowzz
 from flowzz.plugins.host import PluginHost
-from flowzz.queues.engine import Queues
 from flowzz.settings import Settings
 from flowzz.workers import Worker
 from support.probe import plugin
 
 Fetch = Callable[[str], Job]
 Work = Callable[[], AbstractContextManager[Worker]]
-
-
-@pytest.fixture
-def queues(redis_url: str) -> Iterator[Queues]:
-    opened = Queues.open(redis_url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def raw(redis_url: str) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(redis_url)
-    yield client
-    client.close()
 
 
 @pytest.fixture

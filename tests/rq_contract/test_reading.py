@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import redis
 from rq import Queue
 from rq.job import Job, JobStatus
@@ -19,20 +17,6 @@ from flowzz.queues.engine import Queues
 from flowzz.queues.fields import ENTRY
 from flowzz.queues.reading import pack_text
 from support.engine import completed, ended, new_job, step
-
-
-@pytest.fixture
-def queues(redis_url: str) -> Iterator[Queues]:
-    opened = Queues.open(redis_url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def raw(redis_url: str) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(redis_url)
-    yield client
-    client.close()
 
 
 def fetch(raw: redis.Redis, job_id: str) -> Job:

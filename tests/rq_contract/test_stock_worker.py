@@ -36,13 +36,6 @@ def app(settings: Settings) -> Iterator[Flowzz]:
         yield opened
 
 
-@pytest.fixture
-def raw(redis_url: str) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(redis_url)
-    yield client
-    client.close()
-
-
 @contextmanager
 def working(app: Flowzz) -> Iterator[None]:
     worker = Worker(app)
