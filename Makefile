@@ -12,6 +12,8 @@ DISTRIBUTIONS := pyproject.toml $(sort $(wildcard plugins/*/pyproject.toml))
 PLUGINS := $(patsubst %/pyproject.toml,-e %,$(filter plugins/%,$(DISTRIBUTIONS)))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore
 ARGS ?=
+# Tests mostly wait, so one process more than the usual two cores; each has its own Valkey, PostgreSQL and ports.
+PROCESSES ?= 3
 
 .DEFAULT_GOAL := run
 .PHONY: run test check bench docs machine
@@ -21,7 +23,7 @@ run: $(VENV)/installed
 	@$(BIN)/flowzz demo $(ARGS)
 
 test: $(VENV)/installed-dev machine
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal $(ARGS)
 
 check: $(VENV)/installed-dev
 	@$(BIN)/ruff format --check --quiet . || { echo 'run: $(BIN)/ruff format .'; exit 1; }
