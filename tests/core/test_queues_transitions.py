@@ -52,7 +52,7 @@ def test_the_scripts_calendar_agrees_with_pythons(raw: redis.Redis, moment: int)
     from flowzz.clock import from_epoch_ms, to_rq
     from flowzz.queues.lua import script_text
 
-    text = script_text("deregister").partition("local key")[0] + f"return iso({moment})"
+    text = script_text("deregister").partition("local key = K.worker")[0] + f"return iso({moment})"
     assert raw.eval(text, 0).decode() == to_rq(from_epoch_ms(moment))
 
 
@@ -116,7 +116,7 @@ def test_a_renewed_lease_is_not_rescued(queues: Queues, raw: redis.Redis) -> Non
     expire_leases(raw)
     answers = queues.transitions.renew(
         "w1", lease_ms=30_000, ttl_s=60, fields={"hostname": "h"}, queues=["sync"],
-        executions=[("sync", "a", claim.execution_id), ("sync", "a", "other")],
+        executions=[("sync", "a", claim.execution_id, claim.started_at), ("sync", "a", "other", 0)],
     )  # fmt: skip
     assert answers == [1, 0]
     assert rescue(queues) == []
@@ -267,7 +267,7 @@ def test_cancel_takes_a_waiting_job_out_and_tells_a_running_one(queues: Queues) 
     queues.cancel("b")
     assert queues.job("b").state is JobState.CANCELED
     queues.cancel("a")
-    executions = [("sync", "a", claim.execution_id)]
+    executions = [("sync", "a", claim.execution_id, claim.started_at)]
     told = queues.transitions.renew("w1", lease_ms=9000, ttl_s=60, fields={"a": 1}, queues=[], executions=executions)
     assert told == [2]
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
+
+from redis.exceptions import ResponseError
 
 from flowzz.errors import BatchNotFound, JobNotFound, NotAllowedInState, QueueUnavailable
 from flowzz.jobs.state import STATE_OF_RQ_STATUS, JobState
@@ -156,6 +159,12 @@ class Queues:
     def memory_problem(self) -> str | None:
         """Why Redis may lose jobs when its memory is full (its maxmemory-policy), or None."""
         return memory_problem(self._clients.quick)
+
+    def own_address(self) -> str:
+        """``address:port`` of this process as Redis sees it; 'unknown' of a Redis before 6.2, which cannot say."""
+        with redis_errors(), suppress(ResponseError):
+            return str(self._clients.quick.client_info()["addr"])
+        return "unknown"
 
     def workers(self) -> list[WorkerInfo]:
         """Live workers, stock RQ ones included."""

@@ -63,6 +63,12 @@ WORKERS = Key("workers", "rq:workers", "", "set", "keys of all registered worker
 WORKERS_OF = Key("workers_of", "rq:workers:", "queue", "set", "keys of the workers that serve the queue")
 WORKER = Key("worker", "rq:worker:", "worker", "hash", "RQ's worker fields; expires when heartbeats stop")
 PUBSUB = Key("pubsub", "rq:pubsub:", "worker", "channel", "RQ's commands to the worker, JSON")
+EXECUTION = Key(
+    "execution", "rq:execution:", "job id:execution id", "hash", "RQ's fields of a run that has seen a heartbeat"
+)
+EXECUTIONS = Key(
+    "executions", "rq:worker:", "worker", "set", "'job id:execution id' that its last heartbeat saw", ":executions"
+)
 SUSPENDED = Key("suspended", "rq:suspended", "", "string", "set by `rq suspend`: no worker claims")
 PARKED = Key("parked", "flowzz:parked:", "queue", "zset", "ids of jobs whose plugin is missing; score: Unix seconds")
 LANE = Key("lane", "flowzz:lane:", "queue|lane", "list", "waiting job ids of one lane; the head runs next")
@@ -121,7 +127,8 @@ EVENTS = Key("events", "flowzz:events", "", "stream", "transitions, one entry a 
 
 KEYS = (
     JOB, QUEUES, QUEUE, WIP, FINISHED, FAILED, SCHEDULED, CANCELED, DEFERRED, DEPENDENTS, DEPENDENCIES, TENDING,
-    BATCH, MEMBERS, BATCHES, RESULTS, WORKERS, WORKERS_OF, WORKER, SUSPENDED, PARKED, LANE, RINGS, RING, GROUP,
+    BATCH, MEMBERS, BATCHES, RESULTS, WORKERS, WORKERS_OF, WORKER,
+    EXECUTION, EXECUTIONS, SUSPENDED, PARKED, LANE, RINGS, RING, GROUP,
     BLOCKED, BLOCKS, LANED, LIMITS, RATE, RUNNING, AWAITING, AWAITED, HOLDS, WAKE, PAUSED, STEP, LOG, STEPS, UNIQUE,
     THROTTLE, PRUNING, QUARANTINE, SCHEDULE, EDIT, TICKS, OPEN, EVENTS, PUBSUB,
 )  # fmt: skip

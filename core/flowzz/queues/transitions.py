@@ -250,9 +250,9 @@ class Transitions:
         ttl_s: int,
         fields: Mapping[str, str | int],
         queues: Sequence[str],
-        executions: Sequence[tuple[str, str, str]],
+        executions: Sequence[tuple[str, str, str, float]],
     ) -> list[int]:
-        """Sign of life. For each (queue, job id, execution id): 1 renewed, 0 lost, 2 renewed and to be canceled."""
+        """Sign of life. For each (queue, job id, execution id, started at in Unix s): 1 renewed, 0 lost, 2 told to end."""
         arguments: list[Any] = [worker, lease_ms, ttl_s, len(fields)]
         for name, value in fields.items():
             arguments += (name, value)

@@ -62,7 +62,7 @@ class LeaseKeeper:
             ttl_s=REGISTRATION_TTL_S,
             fields=self._registration(),
             queues=self._queues,
-            executions=[(claim.queue, claim.job_id, claim.execution_id) for claim, _ in held],
+            executions=[(claim.queue, claim.job_id, claim.execution_id, claim.started_at) for claim, _ in held],
         )
         self._trusted_from = sent
         for (claim, reporter), answer in zip(held, answers, strict=True):

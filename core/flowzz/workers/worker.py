@@ -75,6 +75,8 @@ class Worker:
         self._replaced = ""
         self._limits = limits
         self._claimed = 0
+        self._worked_s = 0.0
+        self._address = ""
         self._turn = 0
         self._journal = Journal(self.name)
         self._waiter = Waiter(self._transitions, self.queues, self._mailbox.knock)
@@ -228,6 +230,7 @@ class Worker:
                 self._held[claim.execution_id] = (claim, Reporter(self._transitions, claim, self._stopping))
         for claim in reply.claims:
             self._inbox.put(self._held[claim.execution_id])
+        self._worked_s += sum(reply.now_ms / 1000 - ended.claim.started_at for ended in done)
         self._journal.write(done, reply)
         self._claimed += len(reply.claims)
         if self._claims_left() == 0:
@@ -314,13 +317,16 @@ class Worker:
         return "busy" if self._held else "idle"
 
     def _registration(self) -> Mapping[str, str | int]:
+        """Raises QueueUnavailable."""
+        self._address = self._address or self.app.queues.own_address()
         active = len(self._held)
         return {
             "hostname": socket.gethostname(),
-            "ip_address": "",
+            "ip_address": self._address,
             "pid": os.getpid(),
             "queues": ",".join(self.queues),
             "state": "busy" if active else "idle",
+            "total_working_time": f"{self._worked_s:.3f}",
             "flowzz_state": self._state(),
             "flowzz_concurrency": self.concurrency,
             "flowzz_active": active,

@@ -1,12 +1,14 @@
 -- A sign of life: renew a worker's registration and the leases of all its executions. Its queues are registered, since
--- RQ's `Queue.delete` takes one off the list although jobs of it run.
+-- RQ's `Queue.delete` takes one off the list although jobs of it run. What runs now is written as RQ's executions, once a
+-- heartbeat and not once a job; RQ's registry of a job's executions is not, since RQ would end our lease by it.
 -- KEYS: none.
 -- ARGV: 1 worker, 2 lease (ms), 3 seconds the registration lives, 4 number of registration fields, then
---       field, value …; then number of queues and the queues; then for each execution: queue, job id, execution id.
+--       field, value …; then number of queues and the queues; then for each execution: queue, job id, execution id, started at (Unix s).
 -- Returns: for each execution 1 renewed, 0 lost, 2 renewed and somebody asked to cancel it,
 --   or plain RQ canceled or deleted it.
 -- @include time
 -- @include full
+-- @include executions
 
 local worker, lease = ARGV[1], tonumber(ARGV[2])
 local now = now_ms()
@@ -29,7 +31,7 @@ for i = 1, count do
 end
 at = at + count + 1
 
-local answers = {}
+local answers, running = {}, {}
 local ends = string.format('%.3f', (now + lease) / 1000)
 while ARGV[at] do
   local queue, id, execution = ARGV[at], ARGV[at + 1], ARGV[at + 2]
@@ -46,7 +48,9 @@ while ARGV[at] do
     else
       answers[#answers + 1] = 1
     end
+    if answers[#answers] > 0 then running[#running + 1] = {id, execution, ARGV[at + 3]} end
   end
-  at = at + 3
+  at = at + 4
 end
+show_executions(worker, running, now, lease, ARGV[3])
 return answers
