@@ -7,6 +7,7 @@
     │   ├── UnknownJob                  ... a job name nobody registered (names the nearest)
     │   ├── UnknownQueue                ... a queue nobody registered
     │   ├── UnknownSchedule             ... a schedule nobody registered
+    │   ├── UnknownLimit                ... a limit that no job declares
     │   ├── JobNotFound                 ... a job id that is not (or no longer) stored
     │   ├── BatchNotFound               ... a batch id that is not (or no longer) stored
     │   ├── DuplicateJob                ... an id that another job (or batch) already has
@@ -39,7 +40,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Self
 
 
 class FlowzzError(Exception):
@@ -47,6 +48,18 @@ class FlowzzError(Exception):
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
+
+    part: str | None = None
+    """What it is about in a request of several jobs: ``jobs.3``, ``callback``."""
+
+    def about(self, part: str) -> Self:
+        """Name that part, also in the message; for ``raise``."""
+        self.part = part
+        return self
+
+    def __str__(self) -> str:
+        said = super().__str__()
+        return f"{self.part}: {said}" if self.part else said
 
 
 class ConfigurationError(FlowzzError):
@@ -120,6 +133,16 @@ class UnknownSchedule(InvalidRequest):
         self.nearest = nearest(name, known)
         hint = f"; did you mean {self.nearest!r}?" if self.nearest else ""
         super().__init__(f"no schedule is named {name!r}{hint}")
+
+
+class UnknownLimit(InvalidRequest):
+    """No job declares a limit of that name."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        self.nearest = nearest(name, known)
+        hint = f"; did you mean {self.nearest!r}?" if self.nearest else ""
+        super().__init__(f"no limit is named {name!r}{hint}")
 
 
 class JobNotFound(InvalidRequest):

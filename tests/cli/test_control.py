@@ -77,7 +77,7 @@ def test_priority_decides_who_is_first_and_a_running_job_is_told_to_stop(connect
 
 
 def test_limits_say_rule_use_hold_and_who_waits(connected: Cli) -> None:
-    assert connected.ok("limits") == "no job was ever under a limit\n"
+    assert connected.ok("limits") == "nothing is limited\n"
     settings = Settings.load(home=connected.env["FLOWZZ_HOME"], redis_url=connected.env["REDIS_URL"])
     lane = Lane(limits=(LimitKey("phone:1|a", 2, 60_000), LimitKey("account:7", 5)))
     with Flowzz.open(settings, plugins=PluginHost.of([])) as app:

@@ -135,7 +135,7 @@ BROKEN: dict[str, tuple[dict[str, str], PluginState, str]] = {
     ),
     "other entry name": ({"entry": "other", "distribution": "bad"}, PluginState.INVALID_CONFIG, "'other'"),
     "not a specifier": ({"api": "one"}, PluginState.INVALID_CONFIG, "'one'"),
-    "newer api": ({"api": ">=2"}, PluginState.INCOMPATIBLE, "this Flowzz has 1.0"),
+    "newer api": ({"api": ">=2"}, PluginState.INCOMPATIBLE, "this Flowzz has 1.1"),
     "unknown hook": (
         {"hooks": "@hookimpl\ndef flowzz_jbos(self):\n    return []"},
         PluginState.INVALID_CONFIG,

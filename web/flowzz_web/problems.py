@@ -21,6 +21,7 @@ KINDS: dict[type[Exception], tuple[int, str, str]] = {
     errors.UnknownJob: (404, "unknown-job", "No such kind of job"),
     errors.UnknownQueue: (404, "unknown-queue", "No such queue"),
     errors.UnknownSchedule: (404, "unknown-schedule", "No such schedule"),
+    errors.UnknownLimit: (404, "unknown-limit", "No such limit"),
     errors.JobNotFound: (404, "job-not-found", "No such job"),
     errors.BatchNotFound: (404, "batch-not-found", "No such batch"),
     errors.ParentNotFound: (422, "parent-not-found", "A parent is not stored"),
@@ -32,6 +33,14 @@ KINDS: dict[type[Exception], tuple[int, str, str]] = {
     errors.QueueUnavailable: (503, "queue-unavailable", "Redis does not answer"),
     OperationalError: (503, "database-unavailable", "The database does not answer"),
 }
+
+FIELDS: dict[type[Exception], str] = {
+    errors.UnknownJob: "job",
+    errors.PayloadTooLarge: "payload",
+    errors.DuplicateJob: "options.jobId",
+    errors.ParentNotFound: "options.dependsOn",
+}
+"""What an error is about in a job that stands in a body with others."""
 
 
 class Problem(HTTPException):
@@ -104,18 +113,26 @@ def _of_kind(error: Exception, status: int, slug: str, title: str) -> Problem:
     if isinstance(error, OperationalError):
         detail = "the database cannot be reached or does not fit; see the log, and run `flowzz migrate`"
     else:
-        detail = "; ".join([str(error), *getattr(error, "__notes__", ())])
+        detail = str(error)
     return Problem(
         status,
         slug,
         detail,
         title=title,
-        errors=[_prefixed(p) for p in error.problems] if isinstance(error, errors.InvalidPayload) else (),
+        errors=_fields(error),
         nearest=getattr(error, "nearest", None),
         headers={"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None,
     )
 
 
-def _prefixed(problem: Mapping[str, Any]) -> dict[str, Any]:
-    field = str(problem["field"])
-    return {**problem, "field": "payload" if field == "(payload)" else f"payload.{field}"}
+def _fields(error: Exception) -> list[dict[str, Any]]:
+    """The fields of the body that the error is about, by their wire names; empty when it says none."""
+    stem = f"{error.part}." if isinstance(error, errors.FlowzzError) and error.part else ""
+    if isinstance(error, errors.InvalidPayload):
+        return [{**problem, "field": f"{stem}{_in_payload(str(problem['field']))}"} for problem in error.problems]
+    field = next((field for kind, field in FIELDS.items() if isinstance(error, kind)), "")
+    return [{"field": f"{stem}{field}".rstrip("."), "message": Exception.__str__(error)}] if stem else []
+
+
+def _in_payload(field: str) -> str:
+    return "payload" if field == "(payload)" else f"payload.{field}"

@@ -27,7 +27,7 @@ COMMANDS = {
     "resume": "Let a queue, a type of job or a company run again.",
     "schedules": "Look at schedules; pause, edit, revert and run them.",
     "events": "See what happened, and follow what happens.",
-    "limits": "See which limits are used up, and until when.",
+    "limits": "See how far limits are used, and change them.",
     "batches": "See how far a batch of jobs is.",
     "dead": "Look at jobs that failed for good; replay or remove them.",
     "workers": "See which workers are alive, and what they do.",

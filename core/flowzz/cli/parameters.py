@@ -11,6 +11,8 @@ import click
 
 from flowzz import clock
 from flowzz.jobs.durations import parse_duration
+from flowzz.jobs.limits import Rate, parse_rate
+from flowzz.limits import Lifted
 from flowzz.queues.pauses import PauseKind
 
 
@@ -66,7 +68,34 @@ class Moment(click.ParamType[datetime]):
         return moment
 
 
+class RateOrNone(click.ParamType["Rate | Lifted"]):
+    """``10/60s``, or ``none``."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Rate | Lifted:
+        if isinstance(value, Rate):
+            return value
+        try:
+            return "none" if value == "none" else parse_rate(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class CountOrNone(click.ParamType["int | Lifted"]):
+    """A whole number of 1 or more, or ``none``."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | Lifted:
+        if value == "none":
+            return "none"
+        return click.IntRange(1).convert(value, param, ctx)
+
+
 DURATION = Duration()
+RATE_OR_NONE = RateOrNone()
+COUNT_OR_NONE = CountOrNone()
 MOMENT = Moment()
 JSON_OBJECT = JsonObject()
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from flowzz.jobs.connection import Connection
 from flowzz.jobs.context import StorePort
+from flowzz.jobs.limits import Rate
 from flowzz.jobs.options import EnqueueOptions
 
 
@@ -69,6 +70,23 @@ class Schedule:
     missed_limit: int = 10
     overlap: Overlap = Overlap.ALLOW
     description: str = ""
+    source: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueLimits:
+    """How fast a whole queue is worked off, by all workers together and whoever enqueued into it.
+
+    - ``queue``: its name. One plugin limits a queue; two that do are a conflict.
+    - ``rate``: starts in any window, such as ``Rate(10, timedelta(seconds=60))``. Default: no limit.
+    - ``concurrency``: jobs at a time. Default: no limit.
+
+    Workers publish it when they start. An operator's edit at run time lies over it (``flowzz limits``).
+    """
+
+    queue: str
+    rate: Rate | None = None
+    concurrency: int | None = None
     source: str = field(default="", compare=False)
 
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import click
 
     from flowzz.jobs.definition import JobDefinition
-    from flowzz.plugins.contributions import ConnectionType, Migrations, Sandbox, Schedule, Webhook
+    from flowzz.plugins.contributions import ConnectionType, Migrations, QueueLimits, Sandbox, Schedule, Webhook
 
 PROJECT = "flowzz"
-API_VERSION = "1.0"
+API_VERSION = "1.1"
 """The version of this page. Adding a hook raises the minor, removing or changing one the major."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -35,6 +35,10 @@ class HookSpecs:
     @hookspec
     def flowzz_schedules(self) -> Sequence[Schedule]:  # type: ignore[empty-body]
         """What runs by the clock. A schedule whose job nobody registers is a conflict."""
+
+    @hookspec
+    def flowzz_queue_limits(self) -> Sequence[QueueLimits]:  # type: ignore[empty-body]
+        """How fast whole queues are worked off. A queue that two plugins limit is a conflict. Since 1.1."""
 
     @hookspec
     def flowzz_webhooks(self) -> Sequence[Webhook]:  # type: ignore[empty-body]

@@ -13,7 +13,7 @@ import structlog
 
 from flowzz.errors import UnknownJob
 from flowzz.jobs.definition import JobDefinition
-from flowzz.plugins.contributions import ConnectionType, Migrations, Plugin, Sandbox, Schedule, Webhook
+from flowzz.plugins.contributions import ConnectionType, Migrations, Plugin, QueueLimits, Sandbox, Schedule, Webhook
 from flowzz.plugins.discovery import Candidate, given, installed, referred
 from flowzz.plugins.loading import Contributed, load
 from flowzz.plugins.states import PluginRecord, PluginState, Rejected
@@ -38,6 +38,9 @@ class PluginHost:
         self.jobs: Mapping[str, JobDefinition[Any, Any]] = _by_name(job for part in parts for job in part.jobs)
         self.queues = tuple(sorted({job.queue for job in self.jobs.values()}))
         self.schedules: Mapping[str, Schedule] = _by_name(one for part in parts for one in part.schedules)
+        self.queue_limits: Mapping[str, QueueLimits] = MappingProxyType(
+            {one.queue: one for part in parts for one in part.queue_limits}
+        )
         self.webhooks: Mapping[str, Webhook] = _by_plugin(one for part in parts for one in part.webhooks)
         self.connection_types: Mapping[str, ConnectionType] = _by_plugin(
             one for part in parts for one in part.connection_types
@@ -126,6 +129,7 @@ def _names(part: Contributed) -> dict[str, list[str]]:
     return {
         "job": [job.name for job in part.jobs],
         "schedule": [schedule.name for schedule in part.schedules],
+        "limit of queue": [limits.queue for limits in part.queue_limits],
         "command": [command.name or "" for command in part.commands],
     }
 

@@ -18,7 +18,15 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from flowzz.errors import ConfigurationError, nearest
 from flowzz.jobs.definition import JobDefinition
-from flowzz.plugins.contributions import ConnectionType, Migrations, Plugin, Sandbox, Schedule, Webhook
+from flowzz.plugins.contributions import (
+    ConnectionType,
+    Migrations,
+    Plugin,
+    QueueLimits,
+    Sandbox,
+    Schedule,
+    Webhook,
+)
 from flowzz.plugins.discovery import Candidate
 from flowzz.plugins.hookspecs import API_VERSION, PROJECT, HookSpecs
 from flowzz.plugins.states import PluginState, Rejected
@@ -33,6 +41,7 @@ RESERVED_NAMES = frozenset({"core", "flowzz"})
 KINDS: dict[str, type[Any]] = {
     "flowzz_jobs": JobDefinition,
     "flowzz_schedules": Schedule,
+    "flowzz_queue_limits": QueueLimits,
     "flowzz_webhooks": Webhook,
     "flowzz_connection_types": ConnectionType,
     "flowzz_migrations": Migrations,
@@ -52,6 +61,7 @@ class Contributed:
     candidate: Candidate
     jobs: tuple[JobDefinition[Any, Any], ...]
     schedules: tuple[Schedule, ...]
+    queue_limits: tuple[QueueLimits, ...]
     webhooks: tuple[Webhook, ...]
     connection_types: tuple[ConnectionType, ...]
     migrations: tuple[Migrations, ...]

@@ -12,8 +12,9 @@ from pydantic import BaseModel
 from flowzz.errors import ConfigurationError
 from flowzz.jobs.cron import trigger
 from flowzz.jobs.definition import JOB_NAME, QUEUE_NAME, JobDefinition
+from flowzz.jobs.limits import Rate
 from flowzz.jobs.retry import RetryPolicy
-from flowzz.plugins.contributions import ConnectionType, Migrations, Sandbox, Schedule, Webhook
+from flowzz.plugins.contributions import ConnectionType, Migrations, QueueLimits, Sandbox, Schedule, Webhook
 
 
 def check_item(plugin: str, item: object) -> None:
@@ -23,6 +24,8 @@ def check_item(plugin: str, item: object) -> None:
             _check_job(plugin, item)
         case Schedule():
             _check_schedule(plugin, item)
+        case QueueLimits():
+            _check_queue_limits(item)
         case Webhook() | ConnectionType() | Migrations() | Sandbox():
             _check_single(plugin, item)
         case click.Command():
@@ -58,6 +61,17 @@ def _check_schedule(plugin: str, schedule: Schedule) -> None:
         trigger(schedule.cron, schedule.timezone)
     except ConfigurationError as error:
         raise ConfigurationError(f"{what}: {error}") from None
+
+
+def _check_queue_limits(limits: QueueLimits) -> None:
+    what = f"limits of queue {limits.queue!r}"
+    _expect(isinstance(limits.queue, str) and bool(QUEUE_NAME.match(limits.queue)), what, "a queue name", limits.queue)
+    rate, most = limits.rate, limits.concurrency
+    _expect(rate is not None or most is not None, what, "a rate or a concurrency", None)
+    _expect(rate is None or isinstance(rate, Rate), what, "rate to be a Rate such as Rate(10, per=…)", rate)
+    if rate is not None and rate.problem:
+        raise ConfigurationError(f"{what}: {rate.problem}")
+    _expect(most is None or (isinstance(most, int) and most >= 1), what, "a concurrency of 1 or more", most)
 
 
 def _check_single(plugin: str, item: Webhook | ConnectionType | Migrations | Sandbox) -> None:

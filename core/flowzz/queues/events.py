@@ -49,6 +49,7 @@ NAMES = {
     "tick_overlapped": "a tick was skipped because jobs of an earlier one were open",
     "schedule_run": "a schedule was run by hand; detail: by whom",
     "schedule_edited": "a schedule was paused, resumed, changed or reverted; detail: what, by whom",
+    "limit_edited": "a limit was set or reverted; subject: `queue:…` or the limit's name; detail: what, by whom",
     "paused": "a queue, job type or company was paused; subject: `queue:…`, `job:…`, `company:…`; detail: the reason",
     "resumed": "it was resumed",
 }

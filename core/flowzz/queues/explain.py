@@ -14,6 +14,8 @@ from flowzz.clock import from_epoch_ms
 from flowzz.jobs.state import STATE_OF_RQ_STATUS, JobState
 from flowzz.queues import keys
 from flowzz.queues.connection import redis_errors
+from flowzz.queues.lanes import queue_key
+from flowzz.queues.limiting import free_at, queue_limits
 from flowzz.queues.records import JobRecord
 
 
@@ -130,6 +132,8 @@ def _waiting(client: Any, job: JobRecord) -> Explanation:
     if not (workers and client.exists(*workers)):
         sentence = f"no live worker serves queue {job.queue}; start one with `flowzz worker --queues {job.queue}`"
         return Explanation(reason=Reason.NO_WORKER, sentence=sentence, key=job.queue, **facts)
+    if told := _queue_limited(client, job.queue, *queue_limits(client, job.queue), facts):
+        return told
     if block:
         return _blocked(client, block.decode(), until, facts)
     sentence = f"it waits for its turn, number {position} in its line" if position else "it waits for its turn"
@@ -157,6 +161,25 @@ def _paused(key: str, note: str, until: datetime | None, facts: dict[str, Any]) 
         note=note,
         **facts,
     )
+
+
+def _queue_limited(
+    client: Any, queue: str, rate: tuple[int, int] | None, most: int | None, facts: dict[str, Any]
+) -> Explanation | None:
+    """What of the queue's own limits is used up, or None."""
+    if most is not None and client.zcard(keys.WIP(queue)) >= most:
+        holders = tuple(sorted(member.decode().partition(":")[0] for member in client.zrange(keys.WIP(queue), 0, -1)))
+        sentence = f"queue {queue} runs at most {most} at a time: {', '.join(holders)}"
+        return Explanation(reason=Reason.CONCURRENCY_LIMITED, sentence=sentence, key=queue, holders=holders, **facts)
+    if rate is not None:
+        now_s, micros = client.time()
+        moments = client.lrange(keys.RATE(queue_key(queue, "rate")), -rate[0], -1)
+        if until := free_at(moments, *rate, now_s * 1000 + micros / 1000):
+            sentence = (
+                f"queue {queue} starts at most {rate[0]} in {rate[1] / 1000:g} s, the next at {until:%H:%M:%S} UTC"
+            )
+            return Explanation(reason=Reason.RATE_LIMITED, sentence=sentence, key=queue, until=until, **facts)
+    return None
 
 
 def _blocked(client: Any, block: str, until: float, facts: dict[str, Any]) -> Explanation:

@@ -79,8 +79,14 @@ BLOCKED = Key("blocked", "flowzz:blocked:", "queue", "zset", "lanes that may not
 BLOCKS = Key("blocks", "flowzz:blocks:", "queue", "hash", "blocked lane → what blocks it")
 LANED = Key("laned", "flowzz:laned", "", "hash", "queue → ids in its lanes; fewer than the list: plain RQ pushed some")
 LIMITS = Key(
-    "limits", "flowzz:limits", "", "hash", "limit key → its rule: 'n/period ms' of a rate, 'n' of a concurrency"
+    "limits",
+    "flowzz:limits",
+    "",
+    "hash",
+    "limit key → its rule: 'n/period ms' of a rate, 'n' of a concurrency; "
+    "'edit <limit key>' → 'rule at (Unix ms) definition's-rule who'",
 )
+LIMITED = Key("limited", "flowzz:limited", "", "hash", "queue under limits of its own → its rules, 'n/period ms|n'")
 RATE = Key("rate", "flowzz:rate:", "limit key", "list", "moments (Unix ms) of the last n admissions")
 RUNNING = Key("running", "flowzz:running:", "limit key", "set", "'queue|job id:execution id' that hold a slot")
 AWAITING = Key(
@@ -129,8 +135,8 @@ KEYS = (
     JOB, QUEUES, QUEUE, WIP, FINISHED, FAILED, SCHEDULED, CANCELED, DEFERRED, DEPENDENTS, DEPENDENCIES, TENDING,
     BATCH, MEMBERS, BATCHES, RESULTS, WORKERS, WORKERS_OF, WORKER,
     EXECUTION, EXECUTIONS, SUSPENDED, PARKED, LANE, RINGS, RING, GROUP,
-    BLOCKED, BLOCKS, LANED, LIMITS, RATE, RUNNING, AWAITING, AWAITED, HOLDS, WAKE, PAUSED, STEP, LOG, STEPS, UNIQUE,
-    THROTTLE, PRUNING, QUARANTINE, SCHEDULE, EDIT, TICKS, OPEN, EVENTS, PUBSUB,
+    BLOCKED, BLOCKS, LANED, LIMITS, LIMITED, RATE, RUNNING, AWAITING, AWAITED, HOLDS, WAKE, PAUSED, STEP, LOG, STEPS,
+    UNIQUE, THROTTLE, PRUNING, QUARANTINE, SCHEDULE, EDIT, TICKS, OPEN, EVENTS, PUBSUB,
 )  # fmt: skip
 
 

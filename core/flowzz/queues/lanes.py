@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from flowzz.jobs.limits import Limit, RateLimit, limit_key
+from flowzz.jobs.limits import Limit, Rate, RateLimit, limit_key
 from flowzz.jobs.options import DEFAULT_PRIORITY
 
+WHOLE = "queue/"
+"""Begins the limit keys of whole queues."""
+NO_RULE = "none"
+"""In place of a rule: nothing is limited."""
 SAFE = ":.@+-"
 """What a company or a limit may contain unescaped; `|`, `,` and `=` separate the parts of a lane."""
 
@@ -29,6 +34,11 @@ class LimitKey:
     def key(self) -> str:
         """As Redis knows it; ``r:`` is a rate, ``c:`` a concurrency."""
         return ("c:" if self.period_ms is None else "r:") + quote(self.name, safe=SAFE)
+
+    @classmethod
+    def of(cls, limit: Limit, name: str) -> LimitKey:
+        """The limit as it counts under ``name``: its own, or that with a value."""
+        return cls(name, limit.count, Rate(limit.count, limit.per).period_ms if isinstance(limit, RateLimit) else None)
 
     @property
     def rule(self) -> str:
@@ -57,5 +67,14 @@ class Lane:
 
 def key_of(limit: Limit, payload: BaseModel) -> LimitKey:
     """The limit as it counts for one payload."""
-    period = max(1, round(limit.per.total_seconds() * 1000)) if isinstance(limit, RateLimit) else None
-    return LimitKey(limit_key(limit, payload), limit.count, period)
+    return LimitKey.of(limit, limit_key(limit, payload))
+
+
+def queue_key(queue: str, kind: Literal["rate", "concurrency"]) -> str:
+    """The limit key of a whole queue; no limit of jobs is called so, since ``/`` is quoted there."""
+    return f"{kind[0]}:{WHOLE}{queue}"
+
+
+def queue_of(key: str) -> str | None:
+    """The queue that a limit key is about as a whole, or None."""
+    return key[2:].removeprefix(WHOLE) if key[2:].startswith(WHOLE) else None

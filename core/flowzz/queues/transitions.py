@@ -328,6 +328,21 @@ class Transitions:
         """replay or remove dead jobs, each (id, its ``ended_at`` as seen): 1 moved, 0 not dead since that moment."""
         return [int(answer) for answer in self._run("dead", [action, note, *(part for job in jobs for part in job)])]
 
+    def define_limits(self, rules: Sequence[tuple[str, str]]) -> int:
+        """What plugins say of queues' limits: (limit key, rule or ``none``) for each; how many that changed."""
+        return self._limit("define", "", "", [(key, rule, "none") for key, rule in rules]) if rules else 0
+
+    def edit_limits(self, subject: str, by: str, rules: Sequence[tuple[str, str, str]]) -> int:
+        """Put (limit key, rule or ``none``, the definition's own rule or ``none``) over the definitions; how many."""
+        return self._limit("set", by, subject, rules)
+
+    def revert_limits(self, subject: str, by: str, keys: Sequence[str]) -> int:
+        """End the edits of these limit keys; how many were edited."""
+        return self._limit("revert", by, subject, [(key, "none", "none") for key in keys])
+
+    def _limit(self, action: str, by: str, subject: str, rules: Sequence[tuple[str, str, str]]) -> int:
+        return int(self._run("limit", [action, by, subject, *(part for rule in rules for part in rule)]))
+
     def pause(self, target: str, reason: str, until: datetime | None) -> None:
         """Pause ``queue:…``, ``job:…`` or ``company:…`` (the name quoted as in lanes)."""
         till = "" if until is None else str(round(until.timestamp() * 1000))

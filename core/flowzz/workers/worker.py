@@ -20,6 +20,7 @@ import structlog
 from flowzz.app import Flowzz
 from flowzz.errors import ConfigurationError, QueueUnavailable
 from flowzz.jobs.outcome import Released
+from flowzz.limits import queue_rules
 from flowzz.queues.transitions import Settlement, StepReply
 from flowzz.workers.apart import Pen
 from flowzz.workers.commands import CommandListener
@@ -153,6 +154,8 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 self._keeper.beat()
+                defined = self.app.plugins.queue_limits
+                self._transitions.define_limits(queue_rules(defined, {*self.queues, *defined}))
                 unparked = self._transitions.unpark(list(self.app.plugins.jobs))
             except QueueUnavailable as error:
                 log.warning("redis is not reachable", error=str(error), again_s=round(delay, 1))

@@ -1,4 +1,4 @@
-"""Pauses and limits over HTTP: what is held back, by whom, until when."""
+"""Pauses over HTTP: what is held back, by whom, until when."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flowzz.errors import NotFound
 from flowzz.jobs.payload import WireModel
 from flowzz.jobs.wire import as_wire
 from flowzz.queues.pauses import Pause, PauseKind
-from flowzz_web.bodies import read_body, read_query
+from flowzz_web.bodies import read_body
 from flowzz_web.current import audit, the_flowzz
 from flowzz_web.problems import Problem
 
@@ -26,11 +26,6 @@ class PauseBody(WireModel):
     name: Annotated[str, Field(min_length=1, max_length=200)]
     reason: Annotated[str, Field(max_length=200)] = ""
     until: AwareDatetime | None = None
-
-
-class LimitQuery(WireModel):
-    offset: Annotated[int, Field(ge=0, le=10**9)] = 0
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
 @blueprint.get("/pauses")
@@ -59,13 +54,6 @@ def resume(kind: str, name: str) -> ResponseReturnValue:
         raise NotFound(f"{kind} {name!r} is not paused")
     audit(f"{kind}.resume", name, {"via": "api"})
     return "", 204
-
-
-@blueprint.get("/limits")
-def limits() -> ResponseReturnValue:
-    """The limits and how far they are used: those that stop something first."""
-    query = read_query(LimitQuery)
-    return jsonify(as_wire(the_flowzz().queues.limits(offset=query.offset, limit=query.limit)))
 
 
 def _document(pause: Pause) -> dict[str, Any]:

@@ -6,6 +6,7 @@
 -- @include time
 -- @include events
 -- @include place
+-- @include unblock
 
 local action, target = ARGV[1], ARGV[2]
 local changed
@@ -19,20 +20,10 @@ else
   note('resumed', '', target)
 end
 local kind, name = string.match(target, '^(%a+):(.*)$')
-for _, queue_key in ipairs(redis.call('SMEMBERS', K.queues)) do
-  local queue = string.sub(queue_key, #K.queue + 1)
-  if kind == 'queue' then
-    if queue == name then wake(queue) end
-  else
-    local blocks = redis.call('HGETALL', K.blocks .. queue)
-    for i = 1, #blocks, 2 do
-      if blocks[i + 1] == 'paused ' .. target and redis.call('ZREM', K.blocked .. queue, blocks[i]) == 1 then
-        redis.call('HDEL', K.blocks .. queue, blocks[i])
-        ready(queue, blocks[i])
-        wake(queue)
-      end
-    end
-  end
+if kind == 'queue' then
+  wake(name)
+else
+  unblock_where(function(block) return block == 'paused ' .. target end)
 end
 publish()
 return changed

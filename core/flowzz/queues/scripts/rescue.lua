@@ -36,8 +36,8 @@ for _, queue_key in ipairs(redis.call('SMEMBERS', K.queues)) do
   end
 end
 for _, key in ipairs(redis.call('SMEMBERS', K.awaited)) do
-  local rule = redis.call('HGET', K.limits, key)
-  if not rule or slots_taken(key) < tonumber(rule) then let_try(key) end
+  local n = rule_of(key)
+  if not n or slots_taken(key) < n then let_try(key) end
 end
 for _, key in ipairs(redis.call('SMEMBERS', K.workers)) do
   if redis.call('EXISTS', key) == 0 then redis.call('SREM', K.workers, key) end

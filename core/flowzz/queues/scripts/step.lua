@@ -27,6 +27,7 @@
 -- @include retries
 -- @include enqueue
 -- @include adopt
+-- @include room
 -- @include claim
 
 local worker, token = ARGV[1], ARGV[2]
@@ -51,9 +52,10 @@ if before then
 end
 
 local verdicts = {}
-local touched = {}
+local touched, freed = {}, {}
 for i = 1, tonumber(ARGV[at]) do
   local s = at + 1 + (i - 1) * 12
+  freed[ARGV[s]] = true
   verdicts[i] = settle(now, stamp, worker, touched, {
     queue = ARGV[s], id = ARGV[s + 1], execution = ARGV[s + 2], kind = ARGV[s + 3], made = ARGV[s + 4],
     attempt = ARGV[s + 5], started = ARGV[s + 6], delay = ARGV[s + 7], body = ARGV[s + 8], error = ARGV[s + 9],
@@ -63,12 +65,15 @@ for registry, kind in pairs(touched) do
   trim(registry, keep[kind])
 end
 
+-- Suspended, paused, limited: who uses none of them pays one look for all.
+local special = (want > 0 or #verdicts > 0) and redis.call('EXISTS', K.suspended, K.paused, K.limited) > 0
+local limited = special and redis.call('EXISTS', K.limited) == 1
 local claims, due = {}, -1
 local function sooner(moment)
   if moment >= 0 and (due < 0 or moment < due) then due = moment end
 end
-if want > 0 and redis.call('EXISTS', K.suspended) == 0 then
-  local pauses = redis.call('EXISTS', K.paused) == 1
+if want > 0 and not (special and redis.call('EXISTS', K.suspended) == 1) then
+  local pauses = special and redis.call('EXISTS', K.paused) == 1
   for _, queue in ipairs(queues) do
     sooner(promote(now, stamp, queue, keep.failed))
     local pause = pauses and redis.call('HGET', K.paused, 'queue:' .. queue)
@@ -76,11 +81,21 @@ if want > 0 and redis.call('EXISTS', K.suspended) == 0 then
     if pause and not (type(till) == 'number' and till <= now) then
       if type(till) == 'number' then sooner(till) end
     elseif #claims < want then
-      sooner(claim({now = now, stamp = stamp, worker = worker, token = token, queue = queue, claims = claims,
-        pauses = pauses, keep = keep.failed, ends = string.format('%.3f', (now + lease) / 1000)}, want - #claims))
+      local rule = limited and redis.call('HGET', K.limited, queue)
+      local room, free_at = want - #claims, -1
+      if rule then room, free_at = queue_room(now, queue, rule, room) end
+      local before = #claims
+      if room > 0 then
+        sooner(claim({now = now, stamp = stamp, worker = worker, token = token, queue = queue, claims = claims,
+          pauses = pauses, keep = keep.failed, bounded = room < want - before,
+          ends = string.format('%.3f', (now + lease) / 1000)}, room))
+      end
+      sooner(free_at)
+      if rule then count_starts(now, queue, rule, #claims - before) end
     end
   end
 end
+if limited then offer_room(now, freed) end
 
 local remembered = {}
 for i, c in ipairs(claims) do remembered[i] = {c[1], c[2], c[3]} end

@@ -59,13 +59,11 @@ local function hindrance(now, queue, lane, pauses, company, job, keys)
   for key in string.gmatch(keys, '[^,]+') do
     local held = redis.call('ZSCORE', K.holds, key)
     if held and tonumber(held) > now then return tonumber(held), 'held ' .. key end
-    local rule = redis.call('HGET', K.limits, key)
-    if rule and string.sub(key, 1, 2) == 'r:' then
-      local n, period = string.match(rule, '^(%d+)/(%d+)$')
-      n, period = tonumber(n), tonumber(period)
+    local n, period = rule_of(key)
+    if n and period then
       local oldest = redis.call('LINDEX', K.rate .. key, -n)
       if oldest and tonumber(oldest) + period > now then return tonumber(oldest) + period, 'rate ' .. key end
-    elseif rule and slots_taken(key) >= tonumber(rule) then
+    elseif n and slots_taken(key) >= n then
       redis.call('ZADD', K.awaiting .. key, 'NX', now, queue .. '|' .. lane)
       redis.call('SADD', K.awaited, key)
       return 'inf', 'concurrency ' .. key
@@ -78,13 +76,12 @@ local function admit(turn, keys, member)
   local now, queue = turn.now, turn.queue
   if keys ~= '' then redis.call('ZADD', K.wip .. queue, turn.ends, member) end
   for key in string.gmatch(keys, '[^,]+') do
-    local rule = redis.call('HGET', K.limits, key)
-    if rule and string.sub(key, 1, 2) == 'r:' then
-      local n, period = string.match(rule, '^(%d+)/(%d+)$')
+    local n, period = rule_of(key)
+    if n and period then
       redis.call('RPUSH', K.rate .. key, string.format('%.3f', now))
-      redis.call('LTRIM', K.rate .. key, -tonumber(n), -1)
+      redis.call('LTRIM', K.rate .. key, -n, -1)
       redis.call('PEXPIRE', K.rate .. key, period)
-    elseif rule then
+    elseif string.sub(key, 1, 2) == 'c:' then -- counted even while nothing limits it: it may be limited again
       redis.call('SADD', K.running .. key, queue .. '|' .. member)
     end
   end
@@ -196,7 +193,7 @@ local function claim(turn, n)
   end
   if #turn.leases > 0 then redis.call('ZADD', K.wip .. queue, unpack(turn.leases)) end
   local stopped = #turn.claims - before >= n or (turn.expired or 0) >= MOST_EXPIRED
-  if stopped and redis.call('EXISTS', K.rings .. queue) == 1 then wake(queue) end
+  if stopped and not turn.bounded and redis.call('EXISTS', K.rings .. queue) == 1 then wake(queue) end
   return turn.next_unblock
 end
 

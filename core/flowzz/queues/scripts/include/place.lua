@@ -109,6 +109,15 @@ local function home_lane(id, lane)
   return FOREIGN
 end
 
+-- rule_of(key): how many, and in how many ms (of a rate); nil when nothing limits it. An edit at run time of the key, else one
+-- of all keys of its name, counts before what the jobs' definition said at the last enqueue.
+local function rule_of(key)
+  local name = string.match(key, '^..[^:]*')
+  local rules = redis.call('HMGET', K.limits, key, 'edit ' .. key, 'edit ' .. name)
+  local n, period = string.match(rules[2] or rules[3] or rules[1] or '', '^(%d+)/?(%d*)')
+  return tonumber(n), tonumber(period)
+end
+
 -- slots_taken(key): how many hold a slot; holders that are not running any more (RQ's own tools ended them) lose it.
 local function slots_taken(key)
   local taken = 0
