@@ -13,19 +13,25 @@ from pathlib import Path
 
 @dataclass
 class Results:
-    """``runs``: stage → system → metric → its value in each round."""
+    """``runs``: stage → system → metric → its values. ``curves``: curve → system → point → metric → its values."""
 
     about: dict[str, str]
     titles: dict[str, str]
     notes: dict[str, str] = field(default_factory=dict)
     runs: dict[str, dict[str, dict[str, list[float]]]] = field(default_factory=dict)
+    curves: dict[str, dict[str, dict[str, dict[str, list[float]]]]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
     def add(self, stage: str, system: str, metrics: dict[str, float]) -> None:
-        kept = self.runs.setdefault(stage, {}).setdefault(system, {})
-        for name, value in metrics.items():
-            kept.setdefault(name, []).append(value)
+        _append(self.runs.setdefault(stage, {}).setdefault(system, {}), metrics)
+
+    def add_point(self, curve: str, system: str, point: int, metrics: dict[str, float]) -> None:
+        _append(self.curves.setdefault(curve, {}).setdefault(system, {}).setdefault(str(point), {}), metrics)
+
+    def fail(self, what: str) -> None:
+        self.failures.append(what)
+        print(what, flush=True)
 
     def values(self, stage: str, system: str, metric: str) -> list[float]:
         return self.runs.get(stage, {}).get(system, {}).get(metric, [])
@@ -33,6 +39,11 @@ class Results:
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+
+def _append(kept: dict[str, list[float]], metrics: dict[str, float]) -> None:
+    for name, value in metrics.items():
+        kept.setdefault(name, []).append(value)
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,10 @@ def as_text(results: Results) -> str:
             rows.append(
                 [title, *(_cell(results.values(column.stage, name, column.metric), column) for column in columns)]
             )
-    widths = [max(len(row[at]) for row in rows if len(row) > 2 or at == 0) for at in range(len(columns) + 1)]
+    widths = [
+        max(len(row[at]) for row in rows if len(row) > at and (at != 1 or len(row) > 2))
+        for at in range(len(columns) + 1)
+    ]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
     return "\n".join(["", *lines, *results.failures])
 

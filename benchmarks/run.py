@@ -19,12 +19,15 @@ from pathlib import Path
 
 import report
 from installing import PEERS, NotInstalled
+from stages import curves
 from stages.drain import Metrics, drain
 from stages.enqueue import enqueue
+from stages.floor import floor
 from stages.idle import idle, latency
 from systems import System, all_systems
 from workers import Failed
 
+FAILURES = (Failed, OSError, subprocess.SubprocessError)
 LAST = PEERS / "last.json"
 
 
@@ -45,6 +48,11 @@ def _io_jobs(system: System, scale: float) -> int:
     return max(20, round(system.io_concurrency * 40 * scale))
 
 
+def _is_flowzz(system: System) -> bool:
+    """Ours, without the variants."""
+    return system.is_ours and not system.name.endswith(("-async", "-keep"))
+
+
 STAGES: dict[str, Stage] = {
     "enqueue": Stage(
         lambda system, scale: enqueue(system, round(3_200 * scale), round(10_200 * scale)),
@@ -57,8 +65,10 @@ STAGES: dict[str, Stage] = {
     ),
     "io": Stage(lambda system, scale: drain(system, _io_jobs(system, scale), job="io")),
     "latency": Stage(lambda system, scale: latency(system, round(150 * scale)), rounds=2),
+    "floor": Stage(lambda system, scale: floor(system, _jobs(system, scale)), fits=_is_flowzz),
     "idle": Stage(lambda system, scale: idle(system, max(1.0, 5 * scale)), rounds=1),
 }
+ALL = [*STAGES, *curves.CURVES]
 
 
 def main() -> int:
@@ -73,10 +83,13 @@ def main() -> int:
         notes={system.name: system.notes for system in systems},
     )
     ready = _installed(systems, results)
-    stages = options.stages.split(",") if options.stages else list(STAGES)
+    stages = options.stages.split(",") if options.stages else ALL
     for stage in stages:
+        if stage in curves.CURVES:
+            _measure_curve(stage, [system for system in ready if _is_flowzz(system)], results, options.scale)
+            continue
         _measure(stage, ready, results, rounds=options.rounds or (1 if options.quick else 3), scale=options.scale)
-        results.save(options.output)
+    results.save(options.output)
     print(report.as_text(results))
     return 1 if results.failures else 0
 
@@ -87,7 +100,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="one round of a quarter of the jobs")
     parser.add_argument("--only", help="systems, separated by commas; `flowzz` means its variants too")
-    parser.add_argument("--stages", help=f"of {', '.join(STAGES)}; default: all")
+    parser.add_argument("--stages", help=f"of {', '.join(ALL)}; default: all")
     parser.add_argument("--rounds", type=int, help="how often each is measured (default 3)")
     parser.add_argument("--scale", type=float, help="multiplies the numbers of jobs (default 1)")
     parser.add_argument(
@@ -101,8 +114,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=LAST, help="where the raw figures go (default: %(default)s)")
     options = parser.parse_args()
     options.scale = options.scale or (0.25 if options.quick else 1.0)
-    if options.stages and (unknown := set(options.stages.split(",")) - set(STAGES)):
-        parser.error(f"--stages: expected some of {', '.join(STAGES)}, got {', '.join(sorted(unknown))}")
+    if options.stages and (unknown := set(options.stages.split(",")) - set(ALL)):
+        parser.error(f"--stages: expected some of {', '.join(ALL)}, got {', '.join(sorted(unknown))}")
     return options
 
 
@@ -135,14 +148,32 @@ def _measure(name: str, systems: Sequence[System], results: report.Results, *, r
                 continue
             try:
                 metrics = stage.run(system, scale)
-            except (Failed, OSError, subprocess.SubprocessError) as error:
-                results.failures.append(f"{name}, {system.title}: {error}")
-                print(results.failures[-1], flush=True)
+            except FAILURES as error:
+                results.fail(f"{name}, {system.title}: {error}")
                 continue
             results.add(name, system.name, metrics)
-            shown = "  ".join(f"{key} {value:,.4g}" for key, value in metrics.items())
-            print(f"{name} {round_number + 1}  {system.name:18} {shown}", flush=True)
+            _show(f"{name} {round_number + 1}", system.name, metrics)
     print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
+
+
+def _measure_curve(name: str, systems: Sequence[System], results: report.Results, scale: float) -> None:
+    began = time.monotonic()
+    for point in curves.points(name, scale):
+        for system in systems:
+            try:
+                measured = curves.measure(system, name, point, scale)
+            except FAILURES as error:
+                results.fail(f"{name} {point}, {system.title}: {error}")
+                continue
+            for metrics in measured:
+                results.add_point(name, system.name, point, metrics)
+                _show(f"{name} {point:,}", system.name, metrics)
+    print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
+
+
+def _show(what: str, system: str, metrics: Metrics) -> None:
+    shown = "  ".join(f"{key} {value:,.4g}" for key, value in metrics.items())
+    print(f"{what}  {system:16} {shown}", flush=True)
 
 
 if __name__ == "__main__":

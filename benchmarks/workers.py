@@ -92,7 +92,7 @@ class Bench:
             check=False,
         )
         if done.returncode:
-            raise Failed(f"{' '.join(command)}: {done.stderr[-400:]}")
+            raise Failed(f"{' '.join(command)}: {_last_words(done.stderr)}")
         return 0.0 if mode == "beat" else float(json.loads(done.stdout.splitlines()[-1])["rate"])
 
     def handled(self) -> int:
@@ -148,12 +148,17 @@ class Workers:
             if ended or time.monotonic() > deadline:
                 state = f"a worker exited with {ended[0]}" if ended else f"not within {within_s:.0f} s"
                 self._log.seek(0)
-                raise Failed(f"{what}: {state}; {self._log.read()[-400:].decode(errors='replace')}")
+                raise Failed(f"{what}: {state}; {_last_words(self._log.read().decode(errors='replace'))}")
             time.sleep(pause_s)
 
     def cpu_s(self) -> float:
         """User and system time of the processes, their children and those that have ended."""
         return sum(sum(int(ticks) for ticks in _stat(pid)[11:15]) / TICKS for pid in self._pids())
+
+    def running_s(self) -> float:
+        """The same without what has ended, but exact to the nanosecond instead of the clock's tick."""
+        threads = [thread for pid in self._pids() for thread in Path(f"/proc/{pid}/task").iterdir()]
+        return sum(int((_read(f"{thread}/schedstat") or "0").split()[0]) for thread in threads) / 1e9
 
     def memory_mb(self) -> tuple[float, float]:
         """Resident at the peak (what processes share counts for each of them) and proportional now, in MB."""
@@ -178,6 +183,10 @@ def _filled(word: str, values: dict[str, str]) -> str:
     for name, value in values.items():
         word = word.replace(name, value)
     return word
+
+
+def _last_words(text: str) -> str:
+    return " / ".join(text.strip().splitlines()[-3:])[-300:] or "it said nothing"
 
 
 def _read(path: str) -> str:

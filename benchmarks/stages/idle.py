@@ -26,10 +26,10 @@ def latency(system: System, jobs: int) -> Metrics:
 def idle(system: System, seconds: float) -> Metrics:
     """CPU milliseconds and Redis commands a second, and memory, of a worker that has nothing to do."""
     with Bench(system) as bench, _waiting_worker(bench) as processes:
-        cpu, use, began = processes.cpu_s(), bench.server.use(), time.monotonic()
+        cpu, use, began = processes.running_s(), bench.server.use(), time.monotonic()
         time.sleep(seconds)
         took = time.monotonic() - began
-        spent, used = processes.cpu_s() - cpu, bench.server.use().since(use)
+        spent, used = processes.running_s() - cpu, bench.server.use().since(use)
         _, proportional = processes.memory_mb()
     return {
         "idle_worker_ms": spent / took * 1000,

@@ -1,5 +1,7 @@
 """The plugin under measurement: a job that does nothing and one that waits 20 ms, each for a thread and async."""
 
+import os
+
 import workload
 
 from flowzz.app import Flowzz
@@ -10,6 +12,9 @@ from flowzz.plugins.contributions import Plugin
 from flowzz.plugins.hookspecs import hookimpl
 from flowzz.plugins.host import PluginHost
 from flowzz.settings import Settings
+
+QUEUES = int(os.environ.get("BENCH_QUEUES", "1"))
+"""More than one: the no-op has as many definitions, ``bench.noop_1`` and so on, each with a queue of its own."""
 
 
 class Message(Payload):
@@ -28,11 +33,13 @@ def sent(ctx: JobContext) -> Sent:
     return Sent(message_id=ctx.job_id, status="sent")
 
 
-@job("bench.noop", queue="bench")
-def noop(ctx: JobContext, data: Message) -> Sent:
+def nothing(ctx: JobContext, data: Message) -> Sent:
     """Does nothing."""
     workload.started(data.sent_at)
     return sent(ctx)
+
+
+noop = job("bench.noop", queue="bench")(nothing)
 
 
 @job("bench.io", queue="bench")
@@ -56,10 +63,16 @@ async def async_io(ctx: JobContext, data: Message) -> Sent:
     return sent(ctx)
 
 
+def noop_names() -> list[str]:
+    return [f"bench.noop_{number}" for number in range(1, QUEUES + 1)]
+
+
 class Hooks:
     @hookimpl
     def flowzz_jobs(self) -> list[object]:
-        return [noop, io, async_noop, async_io]
+        if QUEUES == 1:
+            return [noop, io, async_noop, async_io]
+        return [job(name, queue=name.replace(".", "-"))(nothing) for name in noop_names()]
 
 
 def opened(settings: Settings) -> Flowzz:
