@@ -164,14 +164,14 @@ class Flowzz:
         """Enqueue 1 to 1,000 jobs together; when all have ended, ``callback`` is enqueued, exactly once.
 
         ``on_failure`` is enqueued in its place when a member failed for good or was canceled or removed; without one,
-        ``callback`` is. Its job id is ``<batch id>.done``; a member's, unless given, ``<batch id>.1`` and so on.
+        ``callback`` is. Its job id is ``<batch id>-done``; a member's, unless given, ``<batch id>-1`` and so on.
         One script call, all or nothing; the same ``batch_id`` and ``nonce`` again are the same batch. Raises what
         ``enqueue_many`` raises; DuplicateJob also for the batch's id.
         """
         batch_id = batch_id or str(uuid.uuid4())
-        done = EnqueueOptions(job_id=f"{batch_id}.done", nonce=nonce or uuid.uuid4().hex)
+        done = EnqueueOptions(job_id=f"{batch_id}-done", nonce=nonce or uuid.uuid4().hex)
         members = self._prepare_all(
-            Submission(job, payload, replace(options, job_id=options.job_id or f"{batch_id}.{place}"))
+            Submission(job, payload, replace(options, job_id=options.job_id or f"{batch_id}-{place}"))
             for place, (job, payload, options) in enumerate(_with_options(jobs), start=1)
         )
         if not 1 <= len(members) <= LARGEST_BATCH:
@@ -264,7 +264,7 @@ class Flowzz:
         return self.queues.transitions.fire(
             schedule.name,
             int(tick.timestamp() * 1000),
-            self._jobs_of(schedule, f"{schedule.name}.{int(tick.timestamp())}"),
+            self._jobs_of(schedule, str(int(tick.timestamp()))),
             revision=revision,
             exclusive=schedule.overlap is Overlap.SKIP,
         )
@@ -274,17 +274,18 @@ class Flowzz:
         return self.queues.transitions.fire(
             schedule.name,
             int(now().timestamp() * 1000),
-            self._jobs_of(schedule, f"{schedule.name}.run-{run_id}"),
+            self._jobs_of(schedule, f"run-{run_id}"),
             how="run",
             exclusive=schedule.overlap is Overlap.SKIP,
             by=by,
             run_id=run_id,
         )
 
-    def _jobs_of(self, schedule: Schedule, stem: str) -> list[NewJob]:
-        jobs = []
+    def _jobs_of(self, schedule: Schedule, run: str) -> list[NewJob]:
+        # RQ refuses ids with dots, and schedules have no dashes, so two of them never meet.
+        stem, jobs = f"{schedule.name.replace('.', '-')}-{run}", []
         for place, payload in enumerate(schedule.payloads(self.store)):
-            name = f"{stem}.{place}"
+            name = f"{stem}-{place}"
             spread = schedule.spread * random.random()  # noqa: S311 - spreads load, guards nothing
             options = EnqueueOptions(job_id=name, nonce=name, delay=spread)
             jobs.append(self.prepare(schedule.job, payload, options, schedule=schedule.name))

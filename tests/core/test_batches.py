@@ -34,21 +34,21 @@ def sweep(app: Flowzz) -> None:
 
 def callback(app: Flowzz) -> str | None:
     """Which of the callbacks was enqueued."""
-    return app.queues.job("b.done").payload["raises"] if app.queues.batch("b").callback_id else None
+    return app.queues.job("b-done").payload["raises"] if app.queues.batch("b").callback_id else None
 
 
 def test_the_callback_is_enqueued_by_the_script_that_ends_the_last_member(app: Flowzz) -> None:
     made = app.batch([WORK, WORK], callback=DONE, on_failure=BAD, batch_id="b")
-    assert made.job_ids == ("b.1", "b.2")
+    assert made.job_ids == ("b-1", "b-2")
     held = claims(app)
-    end(app, held["b.1"])
+    end(app, held["b-1"])
     seen = app.queues.batch("b")
     assert (seen.total, seen.pending, seen.completed, seen.finished_at, callback(app)) == (2, 1, 1, None, None)
-    end(app, held["b.2"])
+    end(app, held["b-2"])
     seen = app.queues.batch("b")
-    assert (seen.pending, seen.completed, seen.callback_id) == (0, 2, "b.done")
+    assert (seen.pending, seen.completed, seen.callback_id) == (0, 2, "b-done")
     assert seen.finished_at is not None
-    assert (callback(app), app.queues.job("b.done").state) == ("done", JobState.WAITING)
+    assert (callback(app), app.queues.job("b-done").state) == ("done", JobState.WAITING)
 
 
 @pytest.mark.parametrize("fate", ["failed", "canceled", "canceled by a person", "removed", "stalled", "parent"])
@@ -58,17 +58,17 @@ def test_a_member_that_did_not_complete_means_the_other_callback(app: Flowzz, ra
     app.batch([WORK, last], callback=DONE, on_failure=BAD, batch_id="b")
     if fate in ("canceled by a person", "removed", "parent"):
         act = app.queues.remove if fate == "removed" else app.queues.cancel
-        act("parent" if fate == "parent" else "b.2")
-        end(app, claims(app)["b.1"])
+        act("parent" if fate == "parent" else "b-2")
+        end(app, claims(app)["b-1"])
     else:
         held = claims(app)
-        end(app, held["b.1"])
+        end(app, held["b-1"])
         if fate == "stalled":
-            raw.zadd(keys.WIP("probe"), {f"b.2:{held['b.2'].execution_id}": 1})
-            raw.hset(keys.JOB("b.2"), "flowzz_stalled", "9")
+            raw.zadd(keys.WIP("probe"), {f"b-2:{held['b-2'].execution_id}": 1})
+            raw.hset(keys.JOB("b-2"), "flowzz_stalled", "9")
             sweep(app)
         else:
-            end(app, held["b.2"], fate)
+            end(app, held["b-2"], fate)
     assert callback(app) == "bad"
     seen = app.queues.batch("b")
     assert (seen.pending, seen.completed, seen.failed + seen.canceled + seen.removed) == (0, 1, 1)
@@ -78,8 +78,8 @@ def test_without_another_the_callback_is_for_both_and_none_is_needed(app: Flowzz
     app.batch([WORK], callback=DONE, batch_id="b")
     app.batch([WORK], batch_id="silent")
     held = claims(app)
-    end(app, held["b.1"], "failed")
-    end(app, held["silent.1"], "failed")
+    end(app, held["b-1"], "failed")
+    end(app, held["silent-1"], "failed")
     assert callback(app) == "done"
     silent = app.queues.batch("silent")
     assert (silent.failed, silent.callback_id, silent.finished_at is None) == (1, None, False)
@@ -87,41 +87,41 @@ def test_without_another_the_callback_is_for_both_and_none_is_needed(app: Flowzz
 
 def test_a_retry_of_the_policy_is_no_end(app: Flowzz) -> None:
     app.batch([WORK], callback=DONE, batch_id="b")
-    end(app, claims(app)["b.1"], "retrying")
+    end(app, claims(app)["b-1"], "retrying")
     assert (app.queues.batch("b").pending, callback(app)) == (1, None)
 
 
 def test_a_member_that_is_replayed_in_time_is_pending_again(app: Flowzz) -> None:
     app.batch([WORK, WORK], callback=DONE, on_failure=BAD, batch_id="b")
     held = claims(app)
-    end(app, held["b.1"], "failed")
+    end(app, held["b-1"], "failed")
     DeadLetters(app.queues).replay()
-    end(app, held["b.2"])
+    end(app, held["b-2"])
     seen = app.queues.batch("b")
     assert (seen.pending, seen.completed, seen.failed, callback(app)) == (1, 1, 0, None)
-    end(app, claims(app)["b.1"])
+    end(app, claims(app)["b-1"])
     assert callback(app) == "done"
 
 
 def test_one_that_is_replayed_after_the_end_repeats_no_callback(app: Flowzz) -> None:
     app.batch([WORK], callback=DONE, on_failure=BAD, batch_id="b")
-    end(app, claims(app)["b.1"], "failed")
-    app.queues.remove("b.done")
-    app.queues.retry("b.1")
-    end(app, claims(app)["b.1"])
+    end(app, claims(app)["b-1"], "failed")
+    app.queues.remove("b-done")
+    app.queues.retry("b-1")
+    end(app, claims(app)["b-1"])
     seen = app.queues.batch("b")
-    assert (seen.completed, seen.failed, seen.callback_id) == (1, 0, "b.done")
+    assert (seen.completed, seen.failed, seen.callback_id) == (1, 0, "b-done")
     assert app.queues.jobs("probe", JobState.WAITING).total == 0
 
 
 @pytest.mark.parametrize("fate", ["deleted", "finished"])
 def test_members_that_others_ended_are_found_by_the_sweep(app: Flowzz, raw: redis.Redis, fate: str) -> None:
     app.batch([WORK, WORK], callback=DONE, on_failure=BAD, batch_id="b")
-    end(app, claims(app)["b.1"])
+    end(app, claims(app)["b-1"])
     if fate == "deleted":
-        raw.delete(keys.JOB("b.2"))
+        raw.delete(keys.JOB("b-2"))
     else:
-        raw.hset(keys.JOB("b.2"), "status", "finished")
+        raw.hset(keys.JOB("b-2"), "status", "finished")
     sweep(app)
     assert callback(app) == ("bad" if fate == "deleted" else "done")
 
@@ -155,14 +155,14 @@ def test_a_batch_is_stored_whole_or_not_at_all(app: Flowzz, raw: redis.Redis) ->
 def test_a_member_that_another_job_stands_for_is_skipped(app: Flowzz) -> None:
     same = ("probe.work", {}, EnqueueOptions(unique_key="one"))
     app.batch([same, same], callback=DONE, on_failure=BAD, batch_id="b")
-    end(app, claims(app)["b.1"])
+    end(app, claims(app)["b-1"])
     seen = app.queues.batch("b")
     assert (seen.completed, seen.skipped, callback(app)) == (1, 1, "done")
 
 
 def test_a_large_batch_and_its_keys_end(app: Flowzz, raw: redis.Redis) -> None:
     app.batch([WORK] * 1000, callback=DONE, batch_id="b")
-    while held := [claim for job, claim in claims(app).items() if job != "b.done"]:
+    while held := [claim for job, claim in claims(app).items() if job != "b-done"]:
         step(app.queues, *[completed(claim) for claim in held], served=("probe",), want=0)
     assert app.queues.batch("b").completed == 1000
     assert raw.exists(keys.BATCHES()) == 0

@@ -236,7 +236,7 @@ def test_a_limit_of_jobs_can_be_edited_for_all_values_and_for_one(app: Flowzz, l
     for phone in ("1", "2"):
         for n in range(4):
             app.queues.transitions.enqueue(
-                [app.prepare("lim.run", {"phone": phone}, EnqueueOptions(job_id=f"{phone}.{n}"))]
+                [app.prepare("lim.run", {"phone": phone}, EnqueueOptions(job_id=f"{phone}-{n}"))]
             )
     limits.set("lim.all", "ana", concurrency="none")
     assert sorted(claimed(app)) == ["1.0", "1.1", "2.0", "2.1"]

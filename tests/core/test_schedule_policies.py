@@ -25,6 +25,7 @@ from support.engine import completed, ended, step
 from support.probe import Hooks, plugin
 
 NAME = "probe.work"
+STEM = NAME.replace(".", "-")
 
 
 def at(clock: str) -> datetime:
@@ -99,7 +100,7 @@ def test_missed_ticks_follow_their_policy(world: Make, values: dict[str, Any], e
     here.look("07:30", "11:10", "11:20", "12:00")
     assert here.ticks() == expected
     fired = [at(tick) for tick, how, _ in expected if how == "fired"]
-    assert here.ids() == [f"{NAME}.{int(tick.timestamp())}.{place}" for tick in fired for place in (0, 1)]
+    assert here.ids() == [f"{STEM}-{int(tick.timestamp())}-{place}" for tick in fired for place in (0, 1)]
 
 
 def test_several_schedulers_run_all_missed_ticks_once_each(world: Make) -> None:
@@ -232,7 +233,7 @@ class TestEdits:
         here.schedules.pause(NAME, "month end", "ana@loja")
         assert here.schedules.run(NAME, "ana@loja", run_id="r1").jobs == 2
         assert here.schedules.run(NAME, "ana@loja", run_id="r1").outcome is FireOutcome.CLAIMED_BEFORE
-        assert here.ids() == [f"{NAME}.run-r1.0", f"{NAME}.run-r1.1"]
+        assert here.ids() == [f"{STEM}-run-r1-0", f"{STEM}-run-r1-1"]
         here.schedules.resume(NAME, "ana@loja")
         here.look("08:00")
         assert [how for _, how, _ in here.ticks()] == ["run", "fired"]

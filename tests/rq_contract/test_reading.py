@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 import redis
 from rq import Queue
 from rq.job import Job, JobStatus
@@ -13,6 +15,9 @@ from rq.results import Result
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker, Worker
 
+from flowzz.app import Flowzz
+from flowzz.errors import InvalidRequest
+from flowzz.jobs.options import EnqueueOptions
 from flowzz.queues.engine import Queues
 from flowzz.queues.fields import ENTRY
 from flowzz.queues.reading import pack_text
@@ -135,3 +140,23 @@ def test_a_job_that_plain_rq_enqueued_is_claimed(queues: Queues, raw: redis.Redi
     assert claim.job_id == job.id
     step(queues, completed(claim, 1))
     assert fetch(raw, job.id).return_value() == 1
+
+
+def test_rq_can_load_every_id_that_we_give(app: Flowzz, raw: redis.Redis) -> None:
+    app.batch([("probe.work", {}), ("probe.work", {})], callback=("probe.work", {}), batch_id="b")
+    for claim in step(app.queues, served=("probe",)).claims:
+        step(app.queues, completed(claim), want=0)
+    tick = datetime(2026, 3, 1, tzinfo=UTC)
+    schedule = next(iter(app.plugins.schedules.values()))
+    app.fire(schedule, tick)
+    app.run_schedule(schedule, "r1", "nobody")
+    app.enqueue("probe.work", {})
+    ids = Queue("probe", connection=raw, serializer=JSONSerializer).job_ids
+    assert len(ids) >= 4
+    assert [fetch(raw, job_id).id for job_id in ["b-1", "b-2", *ids]] == ["b-1", "b-2", *ids]
+
+
+@pytest.mark.parametrize("job_id", ["a.b", "a:b", "", "ä", "a b", "x" * 101])
+def test_an_id_that_rq_cannot_load_is_refused(app: Flowzz, job_id: str) -> None:
+    with pytest.raises(InvalidRequest, match="jobId"):
+        app.enqueue("probe.work", {}, EnqueueOptions(job_id=job_id))

@@ -58,10 +58,10 @@ def test_the_admin_lists_them_in_both_languages(
 def test_a_batch_says_how_far_it_is(call: Call, client: FlaskClient, flowzz: Flowzz) -> None:
     sales = (SALES["job"], SALES["payload"])
     flowzz.batch([sales, sales], callback=sales, batch_id="monday")
-    flowzz.queues.cancel("monday.1")
+    flowzz.queues.cancel("monday-1")
     document = call("GET", "/batches/monday").json
     assert (document["total"], document["pending"], document["canceled"]) == (2, 1, 1)
-    flowzz.queues.cancel("monday.2")
-    assert call("GET", "/batches/monday").json["callbackId"] == "monday.done"
+    flowzz.queues.cancel("monday-2")
+    assert call("GET", "/batches/monday").json["callbackId"] == "monday-done"
     assert call("GET", "/batches/tuesday").status_code == 404
     assert client.get("/api/v1/batches/monday").status_code == 401

@@ -15,15 +15,15 @@ from flowzz.errors import InvalidRequest
 DEFAULT_PRIORITY = 5
 MOST_PARENTS = 100
 ParentPolicy = Literal["fail", "run", "wait"]
-JOB_ID = re.compile(r"[A-Za-z0-9_.\-]{1,100}\Z")
+JOB_ID = re.compile(r"[A-Za-z0-9_\-]{1,100}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnqueueOptions:
     """Options of one enqueue.
 
-    - ``job_id``: the id to give the job (letters, digits, ``_ - .``; at most 100). Default: a new UUID. RQ joins
-      ids with ``:``, so a colon is refused.
+    - ``job_id``: the id to give the job (letters, digits, ``_ -``; at most 100). Default: a new UUID. RQ's own
+      tools load no other ids.
     - ``nonce``: repeats with the same id and nonce are one job. Default: new for each call, and kept across the
       retries of that call, so a lost reply never enqueues twice.
     - ``delay``: run no earlier than this long from now (millisecond precision). Default: at once.
@@ -53,7 +53,7 @@ class EnqueueOptions:
 
     def __post_init__(self) -> None:
         if self.job_id is not None and not JOB_ID.match(self.job_id):
-            raise InvalidRequest(f"expected jobId to be 1 to 100 letters, digits, '_', '-' or '.', got {self.job_id!r}")
+            raise InvalidRequest(f"expected jobId to be 1 to 100 letters, digits, '_' or '-', got {self.job_id!r}")
         if self.delay is not None and self.run_at is not None:
             raise InvalidRequest("delay and runAt exclude each other; give one of them")
         if self.delay is not None and self.delay < timedelta(0):

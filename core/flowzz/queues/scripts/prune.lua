@@ -1,19 +1,20 @@
 -- Let go of finished work, one queue a call: what is older than it is kept for, then the oldest until the rest takes no more
--- memory than it may. Counts are kept by step. In turn with the queues: duplicates keys whose job is gone or done.
+-- memory than it may. Counts are kept by step. In turn with the queues: duplicates keys whose job is gone or done, and what
+-- plain RQ's delete leaves of a job, since it knows no log and no steps; of all Redis's keys it looks at some each time.
 -- KEYS: none.
 -- ARGV: 1 interval (ms): a queue is looked at no more often, 2 keep completed for (s), 3 keep failed and canceled for (s),
 --       4 keep bytes of a queue's finished jobs, 5 most jobs to let go in this call.
 -- Bytes are MEMORY USAGE of a job's hash, results, log and steps: of every job where a registry holds up to 100, else of 100
 -- spread evenly over it, times its size. Completed jobs go first, then canceled ones, then failed ones.
 -- Events: pruned (detail: how many).
--- Returns: {} when nothing is due, else {queue ('' for the duplicates keys), how many were let go}.
+-- Returns: {} when nothing is due, else {queue ('' for the duplicates keys and leavings), how many were let go}.
 -- @include time
 -- @include events
 -- @include place
 -- @include duplicates
 -- @include full
 
-local SAMPLE, SCAN, LONGEST_LOOK = 100, 200, 10000
+local SAMPLE, SCAN, SCAN_ALL, LONGEST_LOOK = 100, 200, 5000, 10000
 local now = now_ms()
 local interval, keep_bytes, most = tonumber(ARGV[1]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local removed = 0
@@ -90,6 +91,19 @@ local function free_stale()
   end
 end
 
+-- free_leavings(): the log and the steps of jobs whose hash is gone.
+local function free_leavings()
+  local scanned = redis.call('SCAN', redis.call('HGET', K.pruning, 'keys') or '0', 'MATCH', 'flowzz:*', 'COUNT', SCAN_ALL)
+  redis.call('HSET', K.pruning, 'keys', scanned[1])
+  for _, key in ipairs(scanned[2]) do
+    for _, prefix in ipairs({K.log, K.steps}) do
+      if string.sub(key, 1, #prefix) == prefix and redis.call('EXISTS', K.job .. string.sub(key, #prefix + 1)) == 0 then
+        removed = removed + redis.call('UNLINK', key)
+      end
+    end
+  end
+end
+
 local function is_due(field)
   local next_ms = redis.call('HGET', K.pruning, field)
   return not next_ms or tonumber(next_ms) <= now
@@ -116,6 +130,7 @@ for _, queue_key in ipairs(redis.call('SMEMBERS', K.queues)) do
 end
 if is_due('unique') then
   free_stale()
+  free_leavings()
   return done('unique', '', false)
 end
 return {}

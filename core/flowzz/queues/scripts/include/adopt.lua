@@ -9,7 +9,8 @@ local FRONT = '1|||'
 -- again, as our own retry gives them; one that RQ took from a lost worker has stalled once more.
 local function welcome(queue, id, front)
   local key = K.job .. id
-  local job = redis.pcall('HMGET', key, 'flowzz_lane', 'flowzz_execution', 'started_at', 'flowzz', 'flowzz_unique')
+  local job = redis.pcall('HMGET', key, 'flowzz_lane', 'flowzz_execution', 'started_at', 'flowzz', 'flowzz_unique',
+    'flowzz_batch')
   local lane = not job.err and job[1]
   if job.err then
     lane = FOREIGN
@@ -21,6 +22,7 @@ local function welcome(queue, id, front)
     redis.call('HDEL', key, 'flowzz_cancel', 'flowzz_error')
     restore_retries(key, job[4])
     retake_key(id, job[5])
+    if job[6] then member_is(0, '', job[6], id, 'pending') end
   elseif job[2] then
     redis.pcall('HINCRBY', key, 'flowzz_stalled', 1)
   end

@@ -44,7 +44,7 @@ local function settle(now, stamp, worker, touched, s)
     'flowzz_children', 'flowzz_batch')
   release(s.queue, job[2], s.id .. ':' .. s.execution)
   if not job[1] then
-    redis.call('UNLINK', K.results .. s.id, K.log .. s.id)
+    forget(s.id)
     return 2
   end
   if is_taken(key, job, s) then
