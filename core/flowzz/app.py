@@ -113,10 +113,9 @@ class Flowzz:
     def enqueue_many(self, jobs: Iterable[Submission | tuple[Any, ...]]) -> list[Enqueued]:
         """Validate all of ``(job, payload)`` or ``(job, payload, options)`` and put them into their queues, in order.
 
-        Nothing is stored when one is refused (the errors are those of ``submit``; a note on the error says which, from
-        0). One script call, all or nothing, for each 500 jobs: should Redis go away, or another caller take an id of
-        ours, between two calls, the earlier hundreds stay. To repeat after QueueUnavailable give each job an id and a
-        nonce.
+        Nothing is stored when one is refused (the errors are those of ``submit``; ``part`` says which: ``jobs.0``). One
+        script call, all or nothing, for each 500 jobs: should Redis go away, or another caller take an id of ours,
+        between two calls, the earlier hundreds stay. To repeat after QueueUnavailable give each job an id and a nonce.
         """
         new = self._prepare_all(jobs)
         if len(new) > BULK and (taken := self.queues.taken([(job.id, job.envelope.dump()) for job in new])):
@@ -126,15 +125,16 @@ class Flowzz:
     def _prepare_all(self, jobs: Iterable[Submission | tuple[Any, ...]]) -> list[NewJob]:
         new: list[NewJob] = []
         for place, given in enumerate(jobs):
-            job, payload, options = Submission(*given)
-            try:
-                new.append(self.prepare(job, payload, options or EnqueueOptions()))
-            except FlowzzError as error:
-                error.add_note(f"job {place} of the bulk")
-                raise
+            new.append(self._prepare_part(f"jobs.{place}", Submission(*given)))
         if twice := [job_id for job_id, times in Counter(job.id for job in new).items() if times > 1]:
             raise InvalidRequest(f"expected each jobId once in a bulk, got {twice[0]!r} more than once")
         return new
+
+    def _prepare_part(self, part: str, given: Submission) -> NewJob:
+        try:
+            return self.prepare(given.job, given.payload, given.options or EnqueueOptions())
+        except FlowzzError as error:
+            raise error.about(part) from None
 
     def chain(self, jobs: Iterable[Submission | tuple[Any, ...]]) -> list[str]:
         """Enqueue ``(job, payload)`` or ``(job, payload, options)``, each to run once the one before it completed.
@@ -177,17 +177,21 @@ class Flowzz:
         if not 1 <= len(members) <= LARGEST_BATCH:
             raise InvalidRequest(f"expected a batch of 1 to {LARGEST_BATCH} jobs, got {len(members)}")
         ends: list[NewJob | None] = []
-        for given in (callback, on_failure):
-            named = None if given is None else Submission(*given)
-            options = named and replace(named.options or done, job_id=done.job_id, nonce=done.nonce)
-            ends.append(self.prepare(named.job, named.payload, options) if named and options else None)
+        for part, given in (("callback", callback), ("onFailure", on_failure)):
+            if given is None:
+                ends.append(None)
+                continue
+            job, payload, options = Submission(*given)
+            named = replace(options or done, job_id=done.job_id, nonce=done.nonce)
+            ends.append(self._prepare_part(part, Submission(job, payload, named)))
         answer, place = self.queues.transitions.batch(batch_id, str(done.nonce), members, ends[0], ends[1])
         if answer == -1:
             raise DuplicateJob(batch_id)
         if answer == -2:
-            raise DuplicateJob(members[place - 1].id)
+            raise DuplicateJob(members[place - 1].id).about(f"jobs.{place - 1}")
         if answer == -3:
-            raise ParentNotFound(members[place - 1].id, members[place - 1].admission.parents)
+            missing = ParentNotFound(members[place - 1].id, members[place - 1].admission.parents)
+            raise missing.about(f"jobs.{place - 1}")
         return Batch(batch_id, tuple(job.id for job in members))
 
     def _store(self, new: Sequence[NewJob]) -> list[Enqueued]:

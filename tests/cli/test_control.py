@@ -60,7 +60,7 @@ def test_explain_cancel_and_priority(connected: Cli) -> None:
     told = connected.json("jobs", "explain", "late")
     assert (told["reason"], told["position"]) == ("no_worker", 1)
     assert connected.ok("jobs", "cancel", "late", "--reason", "typo") == "late canceled\n"
-    job = connected.json("jobs", "show", "late")["job"]
+    job = connected.json("jobs", "show", "late")
     assert (job["state"], job["note"]) == ("canceled", "typo")
     refused = connected("jobs", "cancel", "late")
     assert (refused.exit_code, "it is canceled" in refused.stderr) == (1, True)

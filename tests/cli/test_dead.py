@@ -27,7 +27,7 @@ def test_list_and_filter(buried: Cli) -> None:
 
 def test_replay_one_then_all(buried: Cli) -> None:
     assert buried.ok("dead", "replay", "bad-1").startswith("1 of 1 dead jobs replayed (--until ")
-    assert buried.json("jobs", "show", "bad-1")["job"]["state"] == "waiting"
+    assert buried.json("jobs", "show", "bad-1")["state"] == "waiting"
     assert buried.json("dead", "replay", "--all")["moved"] == 1
     assert buried.ok("dead", "list") == "no dead jobs\n"
 

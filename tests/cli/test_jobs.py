@@ -61,13 +61,13 @@ def test_the_payload_may_come_from_a_file(connected: Cli, tmp_path: Path, how: s
     file.write_text('{"items": 9}')
     source, typed = (str(file), None) if how == "file" else ("-", file.read_text())
     made = connected.ok("enqueue", "shop.pack", "--data-file", source, input=typed).strip()
-    assert connected.json("jobs", "show", made)["job"]["payload"]["items"] == 9
+    assert connected.json("jobs", "show", made)["payload"]["items"] == 9
 
 
 def test_a_delay_an_id_and_attempts(connected: Cli) -> None:
     words = ("--delay", "1h30m", "--id", "my-job", "--attempts", "7")
     assert connected.ok("enqueue", "shop.pack", *words) == "my-job\n"
-    job = connected.json("jobs", "show", "my-job")["job"]
+    job = connected.json("jobs", "show", "my-job")
     assert (job["state"], job["maxAttempts"]) == ("delayed", 7)
     result = connected("enqueue", "shop.pack", "--id", "my-job")
     assert (result.exit_code, "already has the id" in result.stderr) == (1, True)
@@ -78,12 +78,13 @@ def test_a_job_that_is_there_already_is_named(connected: Cli) -> None:
     first, again = connected(*words), connected(*words)
     assert first.stdout == again.stdout
     assert (first.stderr, again.stderr) == ("", f"{first.stdout.strip()} was there already; nothing was enqueued\n")
-    assert connected.json(*words) == {"id": first.stdout.strip(), "job": "shop.pack", "created": False}
+    made = {"id": first.stdout.strip(), "job": "shop.pack", "queue": "shop", "created": False}
+    assert connected.json(*words) == made
 
 
 def test_many_payloads_one_a_line(connected: Cli) -> None:
     made = connected.ok("enqueue", "shop.pack", "--lines", "-", input='{"items": 1}\n\n{"items": 2}\n').split()
-    assert [connected.json("jobs", "show", job_id)["job"]["payload"]["items"] for job_id in made] == [1, 2]
+    assert [connected.json("jobs", "show", job_id)["payload"]["items"] for job_id in made] == [1, 2]
     for lines, said in (('{"items": 1}\n[]', "line 2: expected a JSON object"), ("{", "line 1"), ("{}", "excludes")):
         more = ("--id", "x") if said == "excludes" else ()
         refused = connected("enqueue", "shop.pack", "--lines", "-", *more, input=lines)
@@ -111,7 +112,7 @@ def test_list_show_retry_and_remove(connected: Cli) -> None:
     assert "the box is broken" in shown
     assert "packed 1" in connected.ok("jobs", "show", "good")
     assert connected.ok("jobs", "retry", "bad") == "bad waits again\n"
-    assert connected.json("jobs", "show", "bad")["job"]["state"] == "waiting"
+    assert connected.json("jobs", "show", "bad")["state"] == "waiting"
     refused = connected("jobs", "retry", "good")
     assert (refused.exit_code, "it is completed" in refused.stderr) == (1, True)
     assert connected.ok("jobs", "remove", "bad", "good") == "bad removed\ngood removed\n"
@@ -143,7 +144,7 @@ def test_health_is_the_public_report(connected: Cli) -> None:
 def test_a_job_may_wait_for_others(connected: Cli) -> None:
     connected.ok("enqueue", "shop.pack", "--id", "first", "--delay", "1h")
     connected.ok("enqueue", "shop.pack", "--id", "second", "--depends-on", "first", "--on-parent-failure", "wait")
-    assert connected.json("jobs", "show", "second")["job"]["dependsOn"] == ["first"]
+    assert connected.json("jobs", "show", "second")["dependsOn"] == ["first"]
     assert "it waits for its parents: first (delayed)" in connected.ok("jobs", "explain", "second")
     assert [job["id"] for job in connected.json("jobs", "list", "--state", "deferred")] == ["second"]
     refused = connected("enqueue", "shop.pack", "--depends-on", "nowhere")

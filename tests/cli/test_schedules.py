@@ -31,7 +31,7 @@ def test_pause_and_resume(connected: Cli) -> None:
 def test_set_shows_the_difference_and_revert_ends_it(connected: Cli) -> None:
     shown = connected.ok("schedules", "set", NAME, "--cron", "30 * * * *", "--timezone", "UTC")
     assert "cron: 30 * * * * (the plugin says 0 3 1 1 *)" in shown
-    view = connected.json("schedules", "show", NAME)["schedule"]
+    view = connected.json("schedules", "show", NAME)
     assert (view["cron"], view["timezone"], view["edited"]["by"]) == ("30 * * * *", "UTC", "cli")
     assert [change["field"] for change in view["differences"]] == ["cron", "timezone"]
     assert "edited by cli" in connected.ok("schedules", "list")

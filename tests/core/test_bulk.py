@@ -36,7 +36,7 @@ def test_all_are_stored_in_their_order(app: Flowzz) -> None:
 def test_none_is_stored_when_one_is_refused(app: Flowzz) -> None:
     with pytest.raises(InvalidPayload) as refused:
         app.enqueue_many([("probe.work", {}), ("probe.work", {"pages": "many"})])
-    assert refused.value.__notes__ == ["job 1 of the bulk"]
+    assert refused.value.part == "jobs.1"
     with pytest.raises(UnknownJob):
         app.enqueue_many([("probe.work", {}), ("probe.wrok", {})])
     assert stored(app) == 0

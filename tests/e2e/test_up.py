@@ -103,7 +103,7 @@ def test_active_jobs_finish_before_it_is_gone(installation: Installation, tmp_pa
     go.touch()
     assert process.wait(30) == 0
     again, _ = installation.up()
-    assert json.loads(installation.run("jobs", "show", made, "--json").stdout)["job"]["state"] == "completed"
+    assert json.loads(installation.run("jobs", "show", made, "--json").stdout)["state"] == "completed"
     again.send_signal(signal.SIGTERM)
     again.wait(30)
 
@@ -117,7 +117,7 @@ def test_past_the_grace_unfinished_jobs_go_back_and_the_exit_is_1(installation: 
     go.touch()
     again, _ = installation.up()
     eventually(
-        lambda: json.loads(installation.run("jobs", "show", made, "--json").stdout)["job"]["state"] == "completed", 30
+        lambda: json.loads(installation.run("jobs", "show", made, "--json").stdout)["state"] == "completed", 30
     )
     again.send_signal(signal.SIGTERM)
     assert again.wait(30) == 0

@@ -343,8 +343,8 @@ class TestBulk:
     def test_one_that_is_refused_stops_all_and_is_named(self, call: Call, flowzz: Flowzz) -> None:
         answer = call("POST", "/jobs/bulk", json={"jobs": [SALES, {**SALES, "payload": {"empresaId": 7}}]})
         assert answer.status_code == 422
-        assert answer.json["detail"].endswith("job 1 of the bulk")
-        assert answer.json["errors"][0]["field"] == "payload.empresaId"
+        assert answer.json["detail"].startswith("jobs.1: payload of coinzz.sync_sales refused")
+        assert [error["field"] for error in answer.json["errors"]] == ["jobs.1.payload.empresaId"]
         assert flowzz.queues.jobs("sync-coinzz", JobState.WAITING).total == 0
 
     @pytest.mark.parametrize("count", [0, 1001])

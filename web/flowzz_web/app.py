@@ -25,6 +25,7 @@ from flowzz_web.views import (
     api_pauses,
     api_queues,
     api_schedules,
+    api_workers,
     auth,
     health,
     webhooks,
@@ -40,6 +41,7 @@ WITHOUT_COOKIES = (
     api_pauses,
     api_queues,
     api_schedules,
+    api_workers,
     webhooks,
 )
 WITH_COOKIES = (admin, admin_actions, auth, health)

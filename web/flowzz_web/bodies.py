@@ -15,6 +15,8 @@ from flowzz_web.problems import Problem
 
 BODY_ROOM = 64 * 1024
 """Bytes a body may have beyond the largest payload: names, options, JSON's own signs."""
+BULK_BYTES = 8 * 1024 * 1024
+"""Of a body with many jobs."""
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -55,9 +57,13 @@ def _valid(model: type[ModelT], data: Any) -> ModelT:
     try:
         return model.model_validate(data, by_alias=True, by_name=False)
     except ValidationError as error:
-        problems = problems_of(error, model)
+        problems = [{**problem, "field": _in_body(problem["field"])} for problem in problems_of(error, model)]
         said = "; ".join(f"{problem['field']}: {problem['message']}" for problem in problems)
-        raise Problem(422, "invalid-request", said.replace("(payload)", "body"), errors=problems) from None
+        raise Problem(422, "invalid-request", said, errors=problems) from None
+
+
+def _in_body(field: str) -> str:
+    return "body" if field == "(payload)" else field
 
 
 def _parse(raw: bytes) -> Any:

@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import click
 
-from flowzz import clock
 from flowzz.cli.output import json_option, print_json, print_table
+from flowzz.cli.parameters import PAST_MOMENT, job_ids_argument, limit_option
 from flowzz.cli.session import Session, pass_session
-from flowzz.jobs.durations import parse_duration
 from flowzz.queues.dead import DeadFilter, DeadLetters
 from flowzz.queues.records import JobRecord
 
 COLUMNS = ("id", "job", "queue", "company", "attempts", "died", "error")
 
 
-class PastMoment(click.ParamType[datetime]):
-    """A moment that has passed: ISO 8601 with a time zone, or how long ago (``2h``)."""
-
-    name = "moment"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        try:
-            return clock.now() - parse_duration(str(value))
-        except ValueError:
-            pass
-        try:
-            moment = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"expected 2026-12-01T08:00-03:00 or a time ago such as 2h, got {value!r}", param, ctx)
-        if moment.tzinfo is None:
-            self.fail(f"expected a time zone, as in {value}-03:00, got {value!r}", param, ctx)
-        return moment
-
-
 def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that make a DeadFilter."""
-    past = PastMoment()
     for option in (
-        click.option("--until", type=past, help="Died no later than then: ISO 8601, or how long ago (2h)."),
-        click.option("--since", type=past, help="Died no earlier than then: ISO 8601, or how long ago (2h)."),
+        click.option("--until", type=PAST_MOMENT, help="Died no later than then: ISO 8601, or how long ago (2h)."),
+        click.option("--since", type=PAST_MOMENT, help="Died no earlier than then: ISO 8601, or how long ago (2h)."),
         click.option("--error", help="Type of the error, such as ValueError."),
         click.option("--company", help="A company, by id."),
         click.option("--job", help="A type of job: plugin.job."),
@@ -54,6 +30,12 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def move_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``[JOB_ID]...``, the filter, ``--all`` and ``--json``: which dead jobs to move."""
+    everything = click.option("--all", "everything", is_flag=True, help="All of them.")
+    return job_ids_argument(required=False)(filter_options(everything(json_option(command))))
+
+
 @click.group("dead")
 def command() -> None:
     """Look at jobs that failed for good; replay or remove them."""
@@ -61,7 +43,7 @@ def command() -> None:
 
 @command.command("list", epilog="Example: flowzz dead list --queue sync-coinzz --error Timeout --since 2h")
 @filter_options
-@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="At most so many.")
+@limit_option
 @json_option
 @pass_session
 def list_dead(session: Session, /, limit: int, as_json: bool, **given: Any) -> None:
@@ -77,40 +59,35 @@ def list_dead(session: Session, /, limit: int, as_json: bool, **given: Any) -> N
 
 
 @command.command("replay", epilog="Example: flowzz dead replay --job coinzz.sync_sales --since 2h")
-@click.argument("job_ids", metavar="[JOB_ID]...", nargs=-1)
-@filter_options
-@click.option("--all", "everything", is_flag=True, help="All of them.")
-@json_option
+@move_options
 @pass_session
-def replay(session: Session, /, job_ids: tuple[str, ...], everything: bool, as_json: bool, **given: Any) -> None:
+def replay(session: Session, /, **asked: Any) -> None:
     """Let dead jobs wait again with all their attempts; their history stays.
 
     Repeat it with the printed --until after a crash: no job runs twice.
     """
-    _move(session, "replay", "replayed", job_ids, DeadFilter(**given), everything=everything, as_json=as_json)
+    _move(session, "replay", "replayed", **asked)
 
 
 @command.command("remove", epilog="Example: flowzz dead remove --until 30d")
-@click.argument("job_ids", metavar="[JOB_ID]...", nargs=-1)
-@filter_options
-@click.option("--all", "everything", is_flag=True, help="All of them.")
-@json_option
+@move_options
 @pass_session
-def remove(session: Session, /, job_ids: tuple[str, ...], everything: bool, as_json: bool, **given: Any) -> None:
+def remove(session: Session, /, **asked: Any) -> None:
     """Delete dead jobs with their history."""
-    _move(session, "remove", "removed", job_ids, DeadFilter(**given), everything=everything, as_json=as_json)
+    _move(session, "remove", "removed", **asked)
 
 
 def _move(
     session: Session,
     action: str,
     done: str,
-    job_ids: tuple[str, ...],
-    only: DeadFilter,
     *,
+    job_ids: tuple[str, ...],
     everything: bool,
     as_json: bool,
+    **given: Any,
 ) -> None:
+    only = DeadFilter(**given)
     if not (job_ids or everything) and only.is_empty:
         raise click.UsageError("say which: give JOB_IDs, an option such as --queue, or --all")
     with session.app() as app:

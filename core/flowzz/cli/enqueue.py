@@ -9,6 +9,7 @@ from typing import IO, Any, get_args
 
 import click
 
+from flowzz.app import Flowzz
 from flowzz.cli.output import in_words, json_option, print_json
 from flowzz.cli.parameters import DURATION, JSON_OBJECT
 from flowzz.cli.session import Session, pass_session
@@ -32,7 +33,7 @@ Examples:
     "--lines", type=click.File(), help="One job a line: a file of payloads, one JSON object a line; - is stdin."
 )
 @click.option("--delay", type=DURATION, help="Run no earlier than in this time: 90s, 5m, 1h30m.")
-@click.option("--id", "job_id", help="Id of the job: letters, digits, _ - . (default: a new one).")
+@click.option("--id", "job_id", help="Id of the job: letters, digits, _ - (default: a new one).")
 @click.option("--attempts", type=click.IntRange(1, 100), help="Runs in all (default: the job's own number).")
 @click.option("--priority", type=click.IntRange(1, 10), help="1 runs first, 10 last (default: the job's own).")
 @click.option("--unique-key", help="Nothing is enqueued while a job with this key is not done.")
@@ -83,13 +84,13 @@ def command(
             raise click.UsageError("--lines excludes --data, --data-file, --id and --wait")
         payloads = _payloads(lines)
         with session.app() as app:
-            _print_made(job, app.enqueue_many((job, payload, options) for payload in payloads), as_json)
+            _print_made(app, job, app.enqueue_many((job, payload, options) for payload in payloads), as_json)
         return
     with session.app() as app:
         done = app.submit(job, _payload(data, data_file), options)
         made = done.id
         if not wait:
-            _print_made(job, [done], as_json)
+            _print_made(app, job, [done], as_json)
             return
         record = app.queues.wait(made, timeout)
     if as_json:
@@ -101,11 +102,11 @@ def command(
         raise click.exceptions.Exit(1)
 
 
-def _print_made(job: str, made: Sequence[Enqueued], as_json: bool) -> None:
+def _print_made(app: Flowzz, job: str, made: Sequence[Enqueued], as_json: bool) -> None:
     """Ids on stdout, one a line; what was there already is told on stderr."""
     for done in made:
         if as_json:
-            print_json({"id": done.id, "job": job, "created": done.created})
+            print_json({"id": done.id, "job": job, "queue": app.plugins.job(job).queue, "created": done.created})
             continue
         click.echo(done.id)
         if not done.created:

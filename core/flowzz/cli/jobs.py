@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 
 import click
 
 from flowzz.app import Flowzz
 from flowzz.cli.output import ago, cell, console, in_words, json_option, print_json, print_table
+from flowzz.cli.parameters import job_ids_argument, limit_option
 from flowzz.cli.session import Session, pass_session
 from flowzz.jobs.state import JobState
+from flowzz.jobs.wire import as_wire
+from flowzz.queues.quarantine import quarantine
 from flowzz.queues.records import AttemptRecord, JobRecord, LogLine
 
 COLUMNS = ("id", "job", "queue", "state", "attempts", "created", "result or error")
@@ -23,7 +27,7 @@ def command() -> None:
 @command.command("list", epilog="Example: flowzz jobs list --queue sync-coinzz --state failed")
 @click.option("--queue", help="Only of this queue (default: all).")
 @click.option("--state", type=click.Choice([state.value for state in JobState]), help="Only in this state.")
-@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="At most so many.")
+@limit_option
 @json_option
 @pass_session
 def list_jobs(session: Session, queue: str | None, state: str | None, limit: int, as_json: bool) -> None:
@@ -47,33 +51,31 @@ def show(session: Session, job_id: str, as_json: bool) -> None:
         record = app.queues.job(job_id)
         attempts, log = app.queues.attempts(job_id), app.queues.log(job_id)
     if as_json:
-        print_json({"job": record, "attempts": attempts, "log": log})
+        print_json({**as_wire(record), "attempts": attempts, "log": log})
         return
     _print_record(record, attempts, log)
 
 
 @command.command("retry")
-@click.argument("job_ids", metavar="JOB_ID...", nargs=-1, required=True)
+@job_ids_argument(required=True)
 @pass_session
 def retry(session: Session, job_ids: tuple[str, ...]) -> None:
     """Let failed, canceled, delayed, parked or deferred jobs wait again, with all their attempts."""
-    with session.app() as app:
-        for job_id in job_ids:
-            app.queues.retry(job_id)
-            app.store.record_audit("cli", "job.retry", job_id)
-            click.echo(f"{job_id} waits again")
+    for app, job_id in _each(session, job_ids):
+        app.queues.retry(job_id)
+        app.store.record_audit("cli", "job.retry", job_id)
+        click.echo(f"{job_id} waits again")
 
 
 @command.command("remove")
-@click.argument("job_ids", metavar="JOB_ID...", nargs=-1, required=True)
+@job_ids_argument(required=True)
 @pass_session
 def remove(session: Session, job_ids: tuple[str, ...]) -> None:
     """Delete jobs that are not active, with their history."""
-    with session.app() as app:
-        for job_id in job_ids:
-            app.queues.remove(job_id)
-            app.store.record_audit("cli", "job.remove", job_id)
-            click.echo(f"{job_id} removed")
+    for app, job_id in _each(session, job_ids):
+        app.queues.remove(job_id)
+        app.store.record_audit("cli", "job.remove", job_id)
+        click.echo(f"{job_id} removed")
 
 
 @command.command("explain")
@@ -91,17 +93,37 @@ def explain(session: Session, job_id: str, as_json: bool) -> None:
 
 
 @command.command("cancel")
-@click.argument("job_ids", metavar="JOB_ID...", nargs=-1, required=True)
+@job_ids_argument(required=True)
 @click.option("--reason", default="canceled on the command line", show_default=True, help="Kept with the job.")
 @pass_session
 def cancel(session: Session, job_ids: tuple[str, ...], reason: str) -> None:
     """Cancel jobs that have not ended: at once, or, while one runs, as soon as its handler looks."""
+    for app, job_id in _each(session, job_ids):
+        app.queues.cancel(job_id, reason)
+        app.store.record_audit("cli", "job.cancel", job_id, {"reason": reason})
+        running = app.queues.job(job_id).state is JobState.ACTIVE
+        click.echo(f"{job_id} was told to stop" if running else f"{job_id} canceled")
+
+
+@command.command("quarantined")
+@json_option
+@pass_session
+def quarantined(session: Session, as_json: bool) -> None:
+    """List what was found in a queue and is no readable job, the latest first."""
+    with session.app() as app:
+        found = quarantine(app.queues)
+    if as_json:
+        print_json(found)
+        return
+    rows = [(one.id, one.queue, one.at, one.reason) for one in found]
+    print_table(("id", "queue", "found", "reason"), rows, empty="nothing is in quarantine")
+
+
+def _each(session: Session, job_ids: Iterable[str]) -> Iterator[tuple[Flowzz, str]]:
+    """The ids one after the other, with an open Flowzz; it stops at the first that is refused."""
     with session.app() as app:
         for job_id in job_ids:
-            app.queues.cancel(job_id, reason)
-            app.store.record_audit("cli", "job.cancel", job_id, {"reason": reason})
-            running = app.queues.job(job_id).state is JobState.ACTIVE
-            click.echo(f"{job_id} was told to stop" if running else f"{job_id} canceled")
+            yield app, job_id
 
 
 def _queues(app: Flowzz, wanted: str | None) -> list[str]:

@@ -48,21 +48,24 @@ class JsonObject(click.ParamType[dict[str, Any]]):
 
 
 class Moment(click.ParamType[datetime]):
-    """A moment to come: ISO 8601 with a time zone, or how long from now (``2h``)."""
+    """A moment: ISO 8601 with a time zone, or how long from now (``2h``), or ago when ``past``."""
 
     name = "moment"
+
+    def __init__(self, *, past: bool = False) -> None:
+        self.sign, self.side = (-1, "ago") if past else (1, "from now")
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         if isinstance(value, datetime):
             return value
         try:
-            return clock.now() + parse_duration(str(value))
+            return clock.now() + self.sign * parse_duration(str(value))
         except ValueError:
             pass
         try:
             moment = datetime.fromisoformat(str(value))
         except ValueError:
-            self.fail(f"expected 2026-12-01T08:00-03:00 or a time from now such as 2h, got {value!r}", param, ctx)
+            self.fail(f"expected 2026-12-01T08:00-03:00 or a time {self.side} such as 2h, got {value!r}", param, ctx)
         if moment.tzinfo is None:
             self.fail(f"expected a time zone, as in {value}-03:00, got {value!r}", param, ctx)
         return moment
@@ -97,6 +100,7 @@ DURATION = Duration()
 RATE_OR_NONE = RateOrNone()
 COUNT_OR_NONE = CountOrNone()
 MOMENT = Moment()
+PAST_MOMENT = Moment(past=True)
 JSON_OBJECT = JsonObject()
 
 
@@ -105,6 +109,17 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
     command = click.option("--company", help="A company, by id.")(command)
     command = click.option("--job", help="A type of job: plugin.job.")(command)
     return click.argument("queue", required=False)(command)
+
+
+def limit_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--limit``: how many of a list."""
+    kind = click.IntRange(1, 500)
+    return click.option("--limit", type=kind, default=50, show_default=True, help="At most so many.")(command)
+
+
+def job_ids_argument(*, required: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``JOB_ID...``, as ``job_ids``."""
+    return click.argument("job_ids", metavar="JOB_ID..." if required else "[JOB_ID]...", nargs=-1, required=required)
 
 
 def one_target(queue: str | None, job: str | None, company: str | None) -> tuple[PauseKind, str] | None:

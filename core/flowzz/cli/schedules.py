@@ -11,6 +11,7 @@ from flowzz import clock
 from flowzz.app import Flowzz
 from flowzz.cli.output import ago, cell, console, json_option, print_json, print_table
 from flowzz.cli.session import Session, pass_session
+from flowzz.jobs.wire import as_wire
 from flowzz.queues.schedules import FireOutcome, TickRecord
 from flowzz.scheduling import Schedules, ScheduleView
 
@@ -52,7 +53,7 @@ def show(session: Session, name: str, limit: int, as_json: bool) -> None:
     with _opened(session) as (app, schedules):
         view, ticks = schedules.get(name).view(clock.now()), app.queues.ticks(name, limit)
     if as_json:
-        print_json({"schedule": view, "ticks": ticks})
+        print_json({**as_wire(view), "ticks": ticks})
     else:
         _print(view, ticks)
 
@@ -114,7 +115,7 @@ def run(session: Session, name: str, as_json: bool) -> None:
         reply = schedules.run(name, BY)
         app.store.record_audit(BY, "schedule.run", name, {"jobs": reply.jobs})
     if as_json:
-        print_json({"jobs": reply.jobs, "ran": reply.outcome is FireOutcome.FIRED})
+        print_json({"schedule": name, "ran": reply.outcome is FireOutcome.FIRED, "jobs": reply.jobs})
     else:
         click.echo(f"{name}: {reply.jobs} jobs enqueued")
 

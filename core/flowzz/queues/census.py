@@ -10,7 +10,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from flowzz.clock import from_rq
+from flowzz.clock import from_rq, now
 from flowzz.queues import keys
 from flowzz.queues.connection import redis_errors
 from flowzz.queues.records import QueueStats, WorkerInfo
@@ -145,6 +145,7 @@ def _worker(name: str, fields: dict[bytes, bytes]) -> WorkerInfo:
     def whole(field: str) -> int:
         return int(text[field]) if text.get(field, "").isdigit() else 0
 
+    beat = from_rq(text["last_heartbeat"]) if text.get("last_heartbeat") else None
     return WorkerInfo(
         name=name,
         host=text.get("hostname", ""),
@@ -154,7 +155,8 @@ def _worker(name: str, fields: dict[bytes, bytes]) -> WorkerInfo:
         concurrency=whole("flowzz_concurrency") or 1,
         active=whole("flowzz_active"),
         started_at=from_rq(text["birth"]) if text.get("birth") else None,
-        last_heartbeat=from_rq(text["last_heartbeat"]) if text.get("last_heartbeat") else None,
+        last_heartbeat=beat,
+        heartbeat_age_s=max(0.0, round((now() - beat).total_seconds(), 3)) if beat else None,
         completed=whole("successful_job_count"),
         failed=whole("failed_job_count"),
     )

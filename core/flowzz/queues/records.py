@@ -116,6 +116,7 @@ class WorkerInfo:
     """A registered worker process.
 
     ``state`` is ``idle``, ``busy``, ``stopping``, or ``silent``: it is past the watchdog, see ``settings.watchdog``.
+    ``heartbeat_age_s`` is how long ago its last sign of life was, in seconds, by the reader's clock.
     """
 
     name: str
@@ -127,5 +128,6 @@ class WorkerInfo:
     active: int = 0
     started_at: datetime | None = None
     last_heartbeat: datetime | None = None
+    heartbeat_age_s: float | None = None
     completed: int = 0
     failed: int = 0

@@ -3,77 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from flask import Blueprint, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
-from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
+from pydantic import Field
 
 from flowzz.app import Flowzz
 from flowzz.clock import now
 from flowzz.errors import InvalidPayload, JobNotFound
 from flowzz.jobs.definition import JobDefinition
 from flowzz.jobs.duplicates import Debounce
-from flowzz.jobs.durations import parse_duration
-from flowzz.jobs.options import EnqueueOptions, ParentPolicy, Submission
+from flowzz.jobs.options import EnqueueOptions
 from flowzz.jobs.payload import WireModel, parse_payload
 from flowzz.jobs.state import JobState
+from flowzz.jobs.submissions import WireJob, WireOptions, submissions
 from flowzz.jobs.wire import as_wire
 from flowzz.queues.records import JobRecord
-from flowzz_web.bodies import has_body, read_body, read_query
+from flowzz_web.bodies import BULK_BYTES, has_body, read_body, read_query
 from flowzz_web.current import audit, the_flowzz, visitor
 from flowzz_web.problems import Problem
 
 blueprint = Blueprint("api_jobs", __name__, url_prefix="/api/v1")
 
 LONGEST_KEY = 255
-BULK_BYTES = 8 * 1024 * 1024
-
-
-def _delay(value: object) -> object:
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        return parse_duration(value)
-    raise ValueError("expected seconds (90) or a text such as '5m'")
-
-
-def _expiry(value: object) -> object:
-    """A length of time, or else a moment."""
-    try:
-        return _delay(value)
-    except ValueError:
-        if isinstance(value, str) and not isinstance(value, bool) and "T" in value:
-            return datetime.fromisoformat(value)
-        raise
-
-
-class Options(WireModel):
-    """``delay`` is seconds or a text such as ``"5m"``; ``runAt`` is ISO 8601 with a time zone, ``expires`` either."""
-
-    job_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,100}$")] | None = None
-    nonce: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    delay: Annotated[timedelta, BeforeValidator(_delay)] | None = None
-    run_at: AwareDatetime | None = None
-    attempts: Annotated[int, Field(ge=1, le=100)] | None = None
-    priority: Annotated[int, Field(ge=1, le=10)] | None = None
-    unique_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    expires: Annotated[timedelta | AwareDatetime, BeforeValidator(_expiry)] | None = None
-    depends_on: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=100, default_factory=list)
-    ]
-    on_parent_failure: ParentPolicy = "fail"
-
-    @model_validator(mode="after")
-    def _one_time(self) -> Options:
-        if self.delay is not None and self.run_at is not None:
-            raise ValueError("delay and runAt exclude each other; give one of them")
-        return self
-
-
-class NewJobBody(WireModel):
-    job: Annotated[str, Field(max_length=200)]
-    payload: dict[str, Any] = Field(default_factory=dict)
-    options: Options = Options()
 
 
 class CancelBody(WireModel):
@@ -81,7 +34,7 @@ class CancelBody(WireModel):
 
 
 class BulkBody(WireModel):
-    jobs: Annotated[list[NewJobBody], Field(min_length=1, max_length=1000)]
+    jobs: Annotated[list[WireJob], Field(min_length=1, max_length=1000)]
 
 
 class JobQuery(WireModel):
@@ -102,11 +55,11 @@ def enqueue() -> ResponseReturnValue:
     key is remembered as long as its job is stored. It cannot be combined with ``options.jobId`` or
     ``options.nonce``.
     """
-    body = read_body(NewJobBody)
+    body = read_body(WireJob)
     flowzz = the_flowzz()
     definition = flowzz.plugins.job(body.job)
     key = request.headers.get("Idempotency-Key")
-    options = _options(body.options) if key is None else _keyed(body.options, key)
+    options = body.options.options() if key is None else _keyed(body.options, key)
     earlier = _stored(flowzz, options.job_id) if key is not None and options.job_id else None
     if earlier is not None:
         return _replayed(flowzz, body, earlier)
@@ -124,7 +77,7 @@ def enqueue_many() -> ResponseReturnValue:
     """
     body = read_body(BulkBody, limit=BULK_BYTES)
     flowzz = the_flowzz()
-    wanted = [Submission(one.job, one.payload, _options(one.options)) for one in body.jobs]
+    wanted = submissions(body.jobs)
     made = flowzz.enqueue_many(wanted)
     jobs = [
         {
@@ -209,22 +162,7 @@ def _state_of(flowzz: Flowzz, job_id: str) -> JobState | None:
     return None if earlier is None else earlier.state
 
 
-def _options(options: Options) -> EnqueueOptions:
-    return EnqueueOptions(
-        job_id=options.job_id,
-        nonce=options.nonce,
-        delay=options.delay,
-        run_at=options.run_at,
-        attempts=options.attempts,
-        priority=options.priority,
-        unique_key=options.unique_key,
-        expires=options.expires,
-        depends_on=options.depends_on,
-        on_parent_failure=options.on_parent_failure,
-    )
-
-
-def _keyed(options: Options, key: str) -> EnqueueOptions:
+def _keyed(options: WireOptions, key: str) -> EnqueueOptions:
     if not 1 <= len(key) <= LONGEST_KEY:
         raise Problem(400, "bad-idempotency-key", f"expected Idempotency-Key to have 1 to {LONGEST_KEY} characters")
     if options.job_id is not None or options.nonce is not None:
@@ -234,7 +172,7 @@ def _keyed(options: Options, key: str) -> EnqueueOptions:
     user = visitor()
     digest = hashlib.sha256(f"{user.id if user else ''}\n{key}".encode()).hexdigest()[:40]
     keyed = options.model_copy(update={"job_id": f"key-{digest}", "nonce": digest})
-    return _options(keyed)
+    return keyed.options()
 
 
 def _stored(flowzz: Flowzz, job_id: str) -> JobRecord | None:
@@ -244,7 +182,7 @@ def _stored(flowzz: Flowzz, job_id: str) -> JobRecord | None:
         return None
 
 
-def _replayed(flowzz: Flowzz, body: NewJobBody, earlier: JobRecord) -> ResponseReturnValue:
+def _replayed(flowzz: Flowzz, body: WireJob, earlier: JobRecord) -> ResponseReturnValue:
     if not _is_same(flowzz, body, earlier):
         raise Problem(
             422,
@@ -255,7 +193,7 @@ def _replayed(flowzz: Flowzz, body: NewJobBody, earlier: JobRecord) -> ResponseR
     return response, status, {**headers, "Idempotent-Replayed": "true"}
 
 
-def _is_same(flowzz: Flowzz, body: NewJobBody, earlier: JobRecord) -> bool:
+def _is_same(flowzz: Flowzz, body: WireJob, earlier: JobRecord) -> bool:
     model = flowzz.plugins.job(body.job).payload_model
     wanted = parse_payload(body.job, model, body.payload)
     if earlier.name != body.job:

@@ -11,6 +11,7 @@ from pydantic import Field
 from flowzz.jobs.payload import WireModel
 from flowzz.jobs.wire import as_wire
 from flowzz.queues.pauses import PauseKind
+from flowzz.queues.quarantine import quarantine
 from flowzz_web.bodies import has_body, read_body
 from flowzz_web.current import audit, the_flowzz
 
@@ -25,6 +26,12 @@ class PauseBody(WireModel):
 def list_queues() -> ResponseReturnValue:
     """Every queue with its counts, by name."""
     return jsonify({"queues": as_wire(the_flowzz().stats())})
+
+
+@blueprint.get("/quarantine")
+def quarantined() -> ResponseReturnValue:
+    """What was found in a queue and is no readable job, the latest first."""
+    return jsonify({"items": as_wire(quarantine(the_flowzz().queues))})
 
 
 @blueprint.post("/queues/<path:queue>/pause")
