@@ -246,6 +246,7 @@ class Flowzz:
                 parsed,
                 unique_key=options.unique_key,
                 expires=_expires(definition, options),
+                keep=definition.keep.dump(job) if definition.keep else "",
             ),
         )
         if options.depends_on:

@@ -235,15 +235,13 @@ def test_explain_names_the_limit_of_the_queue(app: Flowzz, limits: Limits) -> No
 def test_a_limit_of_jobs_can_be_edited_for_all_values_and_for_one(app: Flowzz, limits: Limits) -> None:
     for phone in ("1", "2"):
         for n in range(4):
-            app.queues.transitions.enqueue(
-                [app.prepare("lim.run", {"phone": phone}, EnqueueOptions(job_id=f"{phone}-{n}"))]
-            )
+            app.enqueue("lim.run", {"phone": phone}, EnqueueOptions(job_id=f"{phone}-{n}"))
     limits.set("lim.all", "ana", concurrency="none")
-    assert sorted(claimed(app)) == ["1.0", "1.1", "2.0", "2.1"]
+    assert sorted(claimed(app)) == ["1-0", "1-1", "2-0", "2-1"]
     limits.set("lim.phone", "ana", rate=Rate(3, MINUTE))
-    assert sorted(claimed(app)) == ["1.2", "2.2"]
+    assert sorted(claimed(app)) == ["1-2", "2-2"]
     limits.set("lim.phone:2", "ana", rate="none")
-    assert sorted(claimed(app)) == ["2.3"]
+    assert sorted(claimed(app)) == ["2-3"]
     app.enqueue("lim.run", {"phone": "1"})
     assert claimed(app) == [], "an enqueue brings the definition's rule, the edit stays"
     one, every = status(app, "lim.phone:1", "rate"), status(app, "lim.phone:2", "rate")

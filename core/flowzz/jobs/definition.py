@@ -19,6 +19,7 @@ from flowzz.jobs.limits import Limit, check_limits
 from flowzz.jobs.options import DEFAULT_PRIORITY, check_priority
 from flowzz.jobs.payload import Payload, Result
 from flowzz.jobs.result import result_as_json
+from flowzz.jobs.retention import Keep
 from flowzz.jobs.retry import DEFAULT_RETRY, RetryPolicy, RetryRules
 
 JOB_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*\Z")
@@ -48,6 +49,8 @@ class JobDefinition(Generic[P, R]):
     - ``duplicates``: what happens to a second one: Unique, Throttle or Debounce; see ``flowzz.jobs.duplicates``.
       Default: it is enqueued too.
     - ``expires_after``: no run begins later than this after the enqueue; the job is then canceled. Default: never.
+    - ``keep``: how long its finished jobs stay, where that is not as the settings say of the queue; see
+      ``flowzz.jobs.retention``.
     - ``source``: the distribution it came from; stamped at registration.
     """
 
@@ -65,6 +68,7 @@ class JobDefinition(Generic[P, R]):
     isolation: Isolation = "thread"
     memory_limit: int | None = None
     retry_on: Mapping[type[BaseException], RetryPolicy] = field(default_factory=dict, hash=False)
+    keep: Keep | None = None
     description: str = ""
     source: str = field(default="", compare=False)
 
@@ -107,6 +111,7 @@ def job(
     isolation: Isolation = "thread",
     memory_limit: int | None = None,
     retry_on: Mapping[type[BaseException], RetryPolicy] | None = None,
+    keep: Keep | None = None,
 ) -> Callable[[Callable[[JobContext, P], R]], JobDefinition[P, R]]:
     """Declare a handler ``(ctx: JobContext, data: SomePayload) -> SomeResult`` as a job.
 
@@ -119,6 +124,8 @@ def job(
         model = _payload_model(name, handler)
         problem = check_limits(tuple(limits), model) or check_priority(priority) or check_duplicates(duplicates, model)
         if problem := problem or _check_isolation(isolation, memory_limit) or _check_rules(retry_on or {}):
+            raise ConfigurationError(f"job {name}: {problem}")
+        if keep is not None and (problem := keep.problem):
             raise ConfigurationError(f"job {name}: {problem}")
         if expires_after is not None and expires_after <= timedelta(0):
             raise ConfigurationError(f"job {name}: expected expires_after to be more than 0, got {expires_after}")
@@ -137,6 +144,7 @@ def job(
             isolation=isolation,
             memory_limit=memory_limit,
             retry_on=dict(retry_on or {}),
+            keep=keep,
             description=(inspect.getdoc(handler) or "").partition("\n")[0],
         )
 

@@ -1,4 +1,4 @@
-"""What the enqueue script needs of a job that is more than plain: its duplicates key, its expiry, its parents."""
+"""What the enqueue script needs of a job that is more than plain: duplicates key, expiry, parents, retention."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Admission:
     parents: tuple[str, ...] = ()
     policy: ParentPolicy = "fail"
     batch: str = ""
+    keep: str = ""
 
     def after(self, parents: Sequence[str], policy: ParentPolicy) -> Admission:
         """The same, once these parents have ended."""
@@ -42,6 +43,8 @@ class Admission:
             document |= {"parents": list(self.parents), "policy": self.policy}
         if self.batch:
             document["batch"] = self.batch
+        if self.keep:
+            document["keep"] = self.keep
         return json.dumps(document, separators=(",", ":")) if document else ""
 
 
@@ -56,11 +59,15 @@ def admission_of(
     *,
     unique_key: str | None,
     expires: timedelta | datetime | None,
+    keep: str = "",
 ) -> Admission:
-    """The admission of one payload under the job's policy; ``unique_key`` takes the place of the policy's fields."""
+    """The admission of one payload under the job's policy; ``unique_key`` takes the place of the policy's fields.
+
+    ``keep`` is its retention as the scripts read it.
+    """
     end = moment(expires)
     if policy is None:
-        return Admission(expires=end) if end else PLAIN
+        return Admission(expires=end, keep=keep) if end or keep else PLAIN
     window = policy.ttl if isinstance(policy, Throttle) else policy.delay if isinstance(policy, Debounce) else None
     most = policy.max_wait if isinstance(policy, Debounce) else None
     return Admission(
@@ -68,6 +75,7 @@ def admission_of(
         window_ms=0 if window is None else _ms(window),
         max_wait_ms=None if most is None else _ms(most),
         expires=end,
+        keep=keep,
     )
 
 

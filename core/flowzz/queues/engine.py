@@ -254,11 +254,27 @@ class Queues:
             pipeline = self._clients.commands.pipeline(transaction=False)
             if state is JobState.WAITING:
                 pipeline.lrange(keys.QUEUE(queue), offset, end).llen(keys.QUEUE(queue))
+            elif state in NEWEST_FIRST:
+                return self._ended_ids(REGISTRIES[state](queue), offset, limit)
             else:
                 key = REGISTRIES[state](queue)
-                pipeline.zrange(key, offset, end, desc=state in NEWEST_FIRST).zcard(key)
+                pipeline.zrange(key, offset, end).zcard(key)
             members, total = pipeline.execute()
         return [member.decode(errors="replace").partition(":")[0] for member in members], int(total)
+
+    def _ended_ids(self, registry: str, offset: int, limit: int) -> tuple[list[str], int]:
+        """What ended last first. Jobs with a retention of their own come after the others there: both are merged."""
+        pipeline = self._clients.commands.pipeline(transaction=False)
+        pipeline.zrange(registry, offset, offset + limit - 1, desc=True).zcard(registry)
+        pipeline.zcount(registry, keys.OWN, "+inf")
+        ids, total, own = pipeline.execute()
+        if own:
+            pipeline.zrange(registry, 0, min(own, offset + limit) - 1, desc=True, withscores=True)
+            pipeline.zrange(registry, own, own + offset + limit - 1, desc=True, withscores=True)
+            kept, others = pipeline.execute()
+            ended = [*((score - keys.OWN, job_id) for job_id, score in kept), *((s, job_id) for job_id, s in others)]
+            ids = [job_id for _, job_id in sorted(ended, reverse=True)[offset : offset + limit]]
+        return [job_id.decode(errors="replace") for job_id in ids], int(total)
 
     def _read(self, ids: Sequence[str]) -> list[JobRecord]:
         with redis_errors():

@@ -18,6 +18,7 @@
 | flowzz_unique | its duplicates key: ``u:`` unique, ``t:`` throttled, ``d:`` debounced |
 | flowzz_debounce_until | Unix ms; a debounced job is put off no further |
 | flowzz_expires | Unix ms; no run begins after it |
+| flowzz_keep | a retention of its own: ``job|completed|completed s|failed|failed s``, '' for no bound |
 | flowzz_cancel | reason; set while somebody wants the running job to stop |
 """
 

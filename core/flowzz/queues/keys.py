@@ -29,6 +29,8 @@ JOB = Key("job", "rq:job:", "job id", "hash", "RQ's fields, and the fields flowz
 QUEUES = Key("queues", "rq:queues", "", "set", "keys of all queues")
 QUEUE = Key("queue", "rq:queue:", "queue", "list", "every waiting job id, as it came; the truth that the lanes index")
 WIP = Key("wip", "rq:wip:", "queue", "zset", "'job id:execution id'; score: end of the lease, Unix seconds")
+OWN = 10**11
+"""Added to the scores of ended jobs that have a retention of their own: they come after all others."""
 FINISHED = Key(
     "finished", "rq:finished:", "queue", "zset", "completed job ids; score: Unix seconds a year after the end"
 )
@@ -116,6 +118,12 @@ PRUNING = Key(
     "'queue:…' or 'unique' → when to prune it again, Unix ms; cursor in the unique keys",
 )
 STEPS = Key("steps", "flowzz:steps:", "job id", "hash", "finished durable step → its result (JSON); a year")
+KEEPS = Key(
+    "keeps", "flowzz:keeps:", "queue", "hash", "'job|status' with a retention of its own → 'count|seconds', '' for any"
+)
+KEPT = Key(
+    "kept", "flowzz:kept:", "queue|job|status", "zset", "ended jobs with a retention of their own; score: Unix seconds"
+)
 QUARANTINE = Key(
     "quarantine", "flowzz:quarantine", "", "hash", "id of an unreadable job → reason, queue and time (JSON)"
 )
@@ -136,14 +144,14 @@ KEYS = (
     BATCH, MEMBERS, BATCHES, RESULTS, WORKERS, WORKERS_OF, WORKER,
     EXECUTION, EXECUTIONS, SUSPENDED, PARKED, LANE, RINGS, RING, GROUP,
     BLOCKED, BLOCKS, LANED, LIMITS, LIMITED, RATE, RUNNING, AWAITING, AWAITED, HOLDS, WAKE, PAUSED, STEP, LOG, STEPS,
-    UNIQUE, THROTTLE, PRUNING, QUARANTINE, SCHEDULE, EDIT, TICKS, OPEN, EVENTS, PUBSUB,
+    UNIQUE, KEEPS, KEPT, THROTTLE, PRUNING, QUARANTINE, SCHEDULE, EDIT, TICKS, OPEN, EVENTS, PUBSUB,
 )  # fmt: skip
 
 
 def lua_preamble() -> str:
-    """``local K = {…}``: the prefixes for the scripts, by name."""
+    """``local K = {…}``: the prefixes for the scripts, by name; and ``OWN``."""
     entries = ", ".join(f"{key.name} = '{key.prefix}'" for key in KEYS)
-    return f"local K = {{{entries}}}\n"
+    return f"local K = {{{entries}}}\nlocal OWN = {OWN}\n"
 
 
 def markdown_table() -> str:

@@ -16,7 +16,7 @@
 local action, id, reason = ARGV[1], ARGV[2], ARGV[3]
 local key = K.job .. id
 local job = redis.pcall('HMGET', key, 'status', 'origin', 'flowzz_lane', 'flowzz_unique',
-  'flowzz_children', 'flowzz_batch')
+  'flowzz_children', 'flowzz_batch', 'flowzz_keep')
 if job.err then job = {false, false, false} end
 local status, queue = job[1], job[2]
 if not status or not queue then return {'missing'} end
@@ -56,7 +56,7 @@ else
     note('removed', queue, id)
   else
     redis.call('HSET', key, 'status', 'canceled', 'ended_at', iso(now), 'flowzz_note', reason)
-    redis.call('ZADD', K.canceled .. queue, string.format('%.3f', now / 1000 + YEAR), id)
+    shelve(now, queue, 'canceled', id, job[7])
     trim(K.canceled .. queue, tonumber(ARGV[4]))
     undo_key(id, job[4])
     if job[5] then parent_ended(now, iso(now), id, 'canceled') end
@@ -64,5 +64,6 @@ else
     note('canceled', queue, id)
   end
 end
+trim_own()
 publish()
 return {'ok', status}

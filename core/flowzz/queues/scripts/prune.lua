@@ -5,7 +5,8 @@
 -- ARGV: 1 interval (ms): a queue is looked at no more often, 2 keep completed for (s), 3 keep failed and canceled for (s),
 --       4 keep bytes of a queue's finished jobs, 5 most jobs to let go in this call.
 -- Bytes are MEMORY USAGE of a job's hash, results, log and steps: of every job where a registry holds up to 100, else of 100
--- spread evenly over it, times its size. Completed jobs go first, then canceled ones, then failed ones.
+-- spread evenly over it, times its size. Completed jobs go first, then canceled ones, then failed ones; in each, those with
+-- a retention of their own last. Their own times and counts are kept before that.
 -- Events: pruned (detail: how many).
 -- Returns: {} when nothing is due, else {queue ('' for the duplicates keys and leavings), how many were let go}.
 -- @include time
@@ -36,6 +37,34 @@ local function by_age(registry, keep_s)
     local ended = ''
     for i = 3, 1, -1 do ended = not times.err and times[i] and times[i] ~= '' and times[i] or ended end
     if ended < before then drop(registry, id) end
+  end
+end
+
+-- forget_strangers(registry, kept): ids that others took out of the registry count no more.
+local function forget_strangers(registry, kept)
+  local MOST = 1000
+  local ids = redis.call('ZRANGE', kept, 0, MOST - 1)
+  if #ids == 0 then return end
+  for i, score in ipairs(redis.call('ZMSCORE', registry, unpack(ids))) do
+    if not score then redis.call('ZREM', kept, ids[i]) end
+  end
+end
+
+-- by_own(queue): jobs with a retention of their own.
+local function by_own(queue)
+  local keeps = redis.call('HGETALL', K.keeps .. queue)
+  for i = 1, #keeps, 2 do
+    local kept = K.kept .. queue .. '|' .. keeps[i]
+    local registry = REGISTRY[string.match(keeps[i], '|(%a+)$')] .. queue
+    local count, seconds = string.match(keeps[i + 1], '^(%d*)|(%d*)$')
+    forget_strangers(registry, kept)
+    local before = string.format('%.3f', now / 1000 - (tonumber(seconds) or YEAR))
+    local over = count ~= '' and redis.call('ZCARD', kept) - tonumber(count) or 0
+    local old = redis.call('ZRANGEBYSCORE', kept, '-inf', before, 'LIMIT', 0, most - removed)
+    if over > #old then old = redis.call('ZRANGE', kept, 0, math.min(over, most - removed) - 1) end
+    for _, id in ipairs(old) do removed = removed + let_go(registry, kept, id) end
+    if redis.call('EXISTS', kept) == 0 then redis.call('HDEL', K.keeps .. queue, keeps[i]) end
+    if removed >= most then return end
   end
 end
 
@@ -121,6 +150,7 @@ for _, queue_key in ipairs(redis.call('SMEMBERS', K.queues)) do
   local queue = string.sub(queue_key, #K.queue + 1)
   if is_due('queue:' .. queue) then
     local finished, canceled, failed = K.finished .. queue, K.canceled .. queue, K.failed .. queue
+    by_own(queue)
     by_age(finished, tonumber(ARGV[2]))
     by_age(canceled, tonumber(ARGV[3]))
     by_age(failed, tonumber(ARGV[3]))

@@ -43,5 +43,6 @@ for _, key in ipairs(redis.call('SMEMBERS', K.workers)) do
   if redis.call('EXISTS', key) == 0 then redis.call('SREM', K.workers, key) end
 end
 tend_batches(now, stamp)
+trim_own()
 publish()
 return moved

@@ -102,5 +102,6 @@ for i, c in ipairs(claims) do remembered[i] = {c[1], c[2], c[3]} end
 if #verdicts > 0 or #claims > 0 then
   redis.call('SET', K.step .. worker, cjson.encode({token = token, verdicts = verdicts, claims = remembered}), 'EX', 600)
 end
+trim_own()
 publish()
 return {verdicts, claims, string.format('%.3f', due), tostring(now)}

@@ -40,6 +40,7 @@ end
 local function admit_more(now, key, id, extra)
   local expires = moment(now, extra.expires)
   if expires then redis.call('HSET', key, 'flowzz_expires', string.format('%.0f', expires)) end
+  if extra.keep then redis.call('HSET', key, 'flowzz_keep', extra.keep) end
   if extra.batch then redis.call('HSET', key, 'flowzz_batch', extra.batch) end
   if extra.key then
     redis.call('HSET', key, 'flowzz_unique', extra.key)

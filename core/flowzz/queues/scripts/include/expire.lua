@@ -4,13 +4,13 @@
 local function expire(now, stamp, queue, id, keep)
   local key = K.job .. id
   local job = redis.call('HMGET', key, 'flowzz_expires', 'flowzz_attempts', 'flowzz_unique', 'flowzz_children',
-    'flowzz_batch')
+    'flowzz_batch', 'flowzz_keep')
   local said = 'expired: it could not start by ' .. iso(tonumber(job[1]))
   redis.call('XADD', K.results .. id, 'MAXLEN', '100', '*', 'type', 3, 'worker_name', '', 'execution_id', '',
     'execution_ended_at', string.format('%.6f', now / 1000), 'outcome', 'expired',
     'attempt', tostring(tonumber(job[2] or '0') + 1), 'note', said)
   redis.call('HSET', key, 'status', 'canceled', 'ended_at', stamp, 'flowzz_note', said)
-  redis.call('ZADD', K.canceled .. queue, string.format('%.3f', now / 1000 + YEAR), id)
+  shelve(now, queue, 'canceled', id, job[6])
   trim(K.canceled .. queue, keep)
   free_key(id, job[3])
   if job[4] then parent_ended(now, stamp, id, 'canceled') end

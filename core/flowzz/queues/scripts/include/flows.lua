@@ -27,8 +27,8 @@ end
 local function cancel_child(now, stamp, queue, id, parent, status)
   redis.call('HSET', K.job .. id, 'status', 'canceled', 'ended_at', stamp,
     'flowzz_note', 'its parent ' .. parent .. ' ' .. ENDED_BADLY[status])
-  redis.call('ZADD', K.canceled .. queue, string.format('%.3f', now / 1000 + YEAR), id)
-  local job = redis.call('HMGET', K.job .. id, 'flowzz_unique', 'flowzz_batch')
+  local job = redis.call('HMGET', K.job .. id, 'flowzz_unique', 'flowzz_batch', 'flowzz_keep')
+  shelve(now, queue, 'canceled', id, job[3])
   free_key(id, job[1])
   note('canceled', queue, id, 'parent ' .. parent)
   if job[2] then member_is(now, stamp, job[2], id, 'canceled') end

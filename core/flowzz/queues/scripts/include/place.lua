@@ -91,7 +91,7 @@ local function forget(id)
 end
 
 local function trim(registry, keep)
-  local over = redis.call('ZCARD', registry) - keep
+  local over = redis.call('ZCOUNT', registry, '-inf', OWN) - keep
   if over > 0 then
     if over > 1000 then over = 1000 end
     local old = redis.call('ZRANGE', registry, 0, over - 1)
@@ -152,6 +152,53 @@ local function release(queue, lane, member)
   for key in string.gmatch(keys or '', '[^,]+') do
     if string.sub(key, 1, 2) == 'c:' and redis.call('SREM', K.running .. key, queue .. '|' .. member) == 1 then
       let_try(key)
+    end
+  end
+end
+
+-- Jobs with a retention of their own (flowzz_keep, see retention.py) stand in the registries of RQ as all others do, with
+-- OWN added to their score: they come after the others, who are counted and trimmed without looking at them.
+-- K.kept indexes them by job and status; the registry is the truth, and what is not in it is only forgotten here.
+-- shelve(now, queue, status, id, own): an ended job enters its registry; `own` is its flowzz_keep or false.
+-- trim_own(): what that made too many goes. Called when all that the script says about the jobs is written.
+
+local REGISTRY = {finished = K.finished, failed = K.failed, canceled = K.canceled}
+local shelved = {}
+
+-- own_keep(own, status): job name, count and seconds ('' for no bound) of jobs that end so, or nil when the queue's count.
+local function own_keep(own, status)
+  local job, completed, completed_s, failed, failed_s = string.match(own or '', '^([^|]*)|(%d*)|(%d*)|(%d*)|(%d*)$')
+  local count, seconds = failed, failed_s
+  if status == 'finished' then count, seconds = completed, completed_s end
+  if job and count .. seconds ~= '' then return job, count, seconds end
+end
+
+local function shelve(now, queue, status, id, own)
+  local registry, score = REGISTRY[status] .. queue, now / 1000 + YEAR
+  local job, count, seconds = own_keep(own, status)
+  if job then
+    local field = job .. '|' .. status
+    score = score + OWN
+    redis.call('HSET', K.keeps .. queue, field, count .. '|' .. seconds)
+    redis.call('ZADD', K.kept .. queue .. '|' .. field, string.format('%.3f', now / 1000), id)
+    if count ~= '' then shelved[#shelved + 1] = {registry, K.kept .. queue .. '|' .. field, tonumber(count)} end
+  end
+  redis.call('ZADD', registry, string.format('%.3f', score), id)
+end
+
+-- let_go(registry, kept, id): 1 when the job was still in its registry, and is gone now with all its keys.
+local function let_go(registry, kept, id)
+  redis.call('ZREM', kept, id)
+  local gone = redis.call('ZREM', registry, id)
+  if gone == 1 then forget(id) end
+  return gone
+end
+
+local function trim_own()
+  for _, one in ipairs(shelved) do
+    local over = redis.call('ZCARD', one[2]) - one[3]
+    if over > 0 then
+      for _, id in ipairs(redis.call('ZRANGE', one[2], 0, math.min(over, 1000) - 1)) do let_go(one[1], one[2], id) end
     end
   end
 end

@@ -13,7 +13,7 @@ local function rescue(now, stamp, queue, member, keep, text, default)
   local key = K.job .. id
   local job = redis.pcall('HMGET', key, 'status', 'flowzz', 'flowzz_stalled', 'worker_name', 'flowzz_execution',
     'flowzz_attempts', 'flowzz_lane', 'flowzz_unique', 'flowzz_children',
-    'flowzz_batch')
+    'flowzz_batch', 'flowzz_keep')
   if not job.err then release(queue, job[7], member) end
   local another = job[5] and job[5] ~= execution and redis.call('ZSCORE', K.wip .. queue, id .. ':' .. job[5])
   if job.err or job[1] ~= 'started' or another then
@@ -33,7 +33,7 @@ local function rescue(now, stamp, queue, member, keep, text, default)
   redis.call('XADD', K.results .. id, 'MAXLEN', '100', '*', unpack(entry))
   if failed then
     redis.call('HSET', key, 'status', 'failed', 'ended_at', stamp, 'flowzz_stalled', stalled, 'flowzz_error', error)
-    redis.call('ZADD', K.failed .. queue, string.format('%.3f', now / 1000 + YEAR), id)
+    shelve(now, queue, 'failed', id, job[11])
     trim(K.failed .. queue, keep)
     free_key(id, job[8])
     if job[9] then parent_ended(now, stamp, id, 'failed') end

@@ -41,7 +41,7 @@ local function settle(now, stamp, worker, touched, s)
   end
   local key = K.job .. s.id
   local job = redis.call('HMGET', key, 'data', 'flowzz_lane', 'flowzz_unique', 'status', 'flowzz_execution', 'retries_left',
-    'flowzz_children', 'flowzz_batch')
+    'flowzz_children', 'flowzz_batch', 'flowzz_keep')
   release(s.queue, job[2], s.id .. ':' .. s.execution)
   if not job[1] then
     forget(s.id)
@@ -55,9 +55,8 @@ local function settle(now, stamp, worker, touched, s)
   if final then
     redis.call('HSET', key, 'status', final.status, 'ended_at', stamp, 'flowzz_attempts', s.made,
       'flowzz_error', s.error, 'flowzz_note', s.note)
-    local registry = final.registry .. s.queue
-    redis.call('ZADD', registry, string.format('%.3f', now / 1000 + YEAR), s.id)
-    touched[registry] = final.keep
+    shelve(now, s.queue, final.status, s.id, job[9])
+    touched[final.registry .. s.queue] = final.keep
     if job[3] then free_key(s.id, job[3]) end
     if job[7] then parent_ended(now, stamp, s.id, final.status) end
     if job[8] then member_is(now, stamp, job[8], s.id, OUTCOME[final.status]) end
