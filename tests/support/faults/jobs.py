@@ -1,0 +1,111 @@
+"""A plugin for tests of faults: every job writes its runs and its one effect into a sink.
+
+``faults.alpha`` and ``faults.beta`` in queues of those names; in alpha too ``faults.apart`` in a process of its own,
+``faults.limited`` (one at a time a company, ten a second in all) and ``faults.only`` (unique by ``number``).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import timedelta
+from typing import Any
+
+from flowzz.jobs.context import JobContext
+from flowzz.jobs.definition import JobDefinition, job
+from flowzz.jobs.duplicates import Unique
+from flowzz.jobs.limits import Concurrency, RateLimit
+from flowzz.jobs.payload import Payload, Result
+from flowzz.jobs.retry import Fixed
+from flowzz.plugins.contributions import MissedTick, Plugin, Schedule
+from flowzz.plugins.hookspecs import hookimpl
+from support.faults.sink import Sink
+
+AGAIN = Fixed(attempts=3, delay=timedelta(milliseconds=50))
+OFTEN = 1000
+"""A job here may lose its worker so often: what is under test is that it runs, not that it is given up."""
+SCHEDULE = "faults.hourly"
+SINK_VARIABLE = "FAULTS_SINK"
+PLUGIN = "support.faults.jobs:plugin"
+"""By name, so that the processes of jobs find it too."""
+
+
+class Effect(Payload):
+    """``fail_until``: attempts that raise; ``work_ms``: how long a run takes; ``reports``: round trips it makes."""
+
+    sink: str
+    empresa_id: str | None = None
+    number: int = 0
+    fail_until: int = 0
+    work_ms: int = 0
+    reports: bool = False
+
+
+class Done(Result):
+    attempt: int
+
+
+def _perform(ctx: JobContext, data: Effect) -> Done:
+    sink, execution = Sink(data.sink), execution_of(ctx)
+    with sink.running(ctx.job_id, execution, ctx.attempt):
+        time.sleep(data.work_ms / 1000)
+        if data.reports:
+            ctx.log("half of it")
+            ctx.step("half", lambda: ctx.attempt)
+            ctx.save_checkpoint({"attempt": ctx.attempt})
+            ctx.progress(50)
+        if ctx.attempt <= data.fail_until:
+            raise ValueError(f"broken on attempt {ctx.attempt}")
+        sink.commit(ctx.job_id, ctx.job_id, execution)
+    return Done(attempt=ctx.attempt)
+
+
+def execution_of(ctx: JobContext) -> str:
+    """The id of this run; handlers have no use for it, tests do."""
+    return ctx.reporter._claim.execution_id  # type: ignore[attr-defined]
+
+
+def _job(name: str, queue: str, **options: Any) -> JobDefinition[Effect, Done]:
+    def handler(ctx: JobContext, data: Effect) -> Done:
+        return _perform(ctx, data)
+
+    return job(name, queue=queue, retry=AGAIN, max_stalled=OFTEN, **options)(handler)
+
+
+JOBS = [
+    _job("faults.alpha", "alpha"),
+    _job("faults.beta", "beta"),
+    _job("faults.apart", "alpha", isolation="process"),
+    _job(
+        "faults.limited",
+        "alpha",
+        limits=[
+            Concurrency("faults.company", 1, by="empresa_id"),
+            RateLimit("faults.all", 10, per=timedelta(seconds=1)),
+        ],
+    ),
+    _job("faults.only", "alpha", duplicates=Unique(by=("number",))),
+]
+
+
+class Hooks:
+    @hookimpl
+    def flowzz_jobs(self) -> list[object]:
+        return list(JOBS)
+
+    @hookimpl
+    def flowzz_schedules(self) -> list[Schedule]:
+        """Hourly, two jobs a tick, all that was missed is caught up; nothing without a sink in the environment."""
+        sink = os.environ.get(SINK_VARIABLE)
+        payloads = [Effect(sink=sink, number=number) for number in (1, 2)] if sink else []
+        hourly = Schedule(
+            name=SCHEDULE,
+            job="faults.alpha",
+            cron="0 * * * *",
+            payloads=lambda store: payloads,
+            missed=MissedTick.RUN_ALL,
+        )
+        return [hourly]
+
+
+plugin = Plugin(name="faults", title="Faults", api=">=1,<2", hooks=Hooks())
