@@ -68,6 +68,12 @@ def pids(app: Flowzz) -> set[int]:
     return {worker.pid for worker in app.queues.workers() if worker.state != "stopping"}
 
 
+def test_queues_and_concurrency_are_as_asked(app: Flowzz, start: Start) -> None:
+    with start("--queues", "rough, other", "--concurrency", "3"):
+        (worker,) = eventually(app.queues.workers)
+    assert (worker.queues, worker.concurrency) == (["rough", "other"], 3)
+
+
 @pytest.mark.parametrize("words", [["--burst"], ["--burst", "--processes", "2"]])
 def test_a_burst_ends_when_nothing_is_waiting_or_due(
     app: Flowzz, tmp_path: Path, start: Start, words: list[str]

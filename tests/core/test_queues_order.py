@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis
@@ -12,10 +13,12 @@ from rq.serializers import JSONSerializer
 from flowzz.jobs.state import JobState
 from flowzz.queues import keys
 from flowzz.queues.engine import Queues
+from flowzz.queues.explain import Reason
 from flowzz.queues.fields import ENTRY
 from flowzz.queues.lanes import Lane, LimitKey
 from flowzz.queues.pauses import Pause, PauseKind
 from support.engine import completed, ended, failure_text, new_job, step
+from support.waiting import eventually
 
 
 def put(queues: Queues, *ids: str, lane: Lane) -> None:
@@ -147,6 +150,26 @@ def test_what_the_upstream_throttled_holds_its_key_and_nobody_else(queues: Queue
     for lane in raw.zrange(keys.BLOCKED("sync"), 0, -1):
         raw.zadd(keys.BLOCKED("sync"), {lane: 1})
     assert [claim.job_id for claim in step(queues).claims] == ["a1"]
+
+
+def test_explain_says_until_when_an_upstream_holds_a_key(queues: Queues) -> None:
+    account = LimitKey("account:7", 1000, 60_000)
+    put(queues, "a0", "a1", lane=Lane(company="a", limits=(account,)))
+    queues.transitions.renew("w1", lease_ms=9, ttl_s=60, fields={"hostname": "h"}, queues=["sync"], executions=[])
+    (first,) = step(queues, want=1).claims
+    reply = step(queues, ended(first, "postponed", delay_ms=30_000, note="429", hold=account.key))
+    told = queues.explain("a1")
+    assert (told.reason, told.key, told.position) == (Reason.HELD, "account:7", 1)
+    assert told.until is not None
+    assert told.until.timestamp() * 1000 == pytest.approx(reply.now_ms + 30_000, abs=2)
+
+
+def test_a_pause_of_a_queue_ends_by_itself(queues: Queues) -> None:
+    put(queues, "a", lane=Lane())
+    queues.pause("sync", "month end", until=datetime(2099, 1, 1, tzinfo=UTC))
+    assert step(queues).claims == []
+    queues.pause("sync", "for a moment", until=datetime.now(UTC) + timedelta(milliseconds=50))
+    assert [claim.job_id for claim in eventually(lambda: step(queues).claims)] == ["a"]
 
 
 @pytest.mark.parametrize("what", ["company", "job"])

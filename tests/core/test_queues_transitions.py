@@ -122,16 +122,26 @@ def test_a_renewed_lease_is_not_rescued(queues: Queues, raw: redis.Redis) -> Non
     assert rescue(queues) == []
 
 
-def test_a_delayed_job_waits_until_it_is_due_to_the_millisecond(queues: Queues, raw: redis.Redis) -> None:
+def test_a_delayed_job_waits_until_it_is_due(queues: Queues, raw: redis.Redis) -> None:
     queues.transitions.enqueue([new_job("late", due="in:60000"), new_job("soon", due="in:1500")])
     reply = step(queues)
     assert reply.claims == []
     assert reply.next_due_ms - reply.now_ms == pytest.approx(1500, abs=500)
     assert queues.job("late").state is JobState.DELAYED
-    due = queues.job("late").due_at
-    assert due is not None
     raw.zadd(keys.SCHEDULED("sync"), {"late": 1})
     assert [claim.job_id for claim in step(queues).claims] == ["late"]
+
+
+def test_delayed_jobs_start_at_their_millisecond_and_not_before(queues: Queues) -> None:
+    queues.transitions.enqueue([new_job(f"d{n}", due=f"in:{100 + 7 * n}") for n in range(5)])
+    due = {job.id: job.due_at for job in (queues.job(f"d{n}") for n in range(5))}
+    early = []
+    while due:  # asks as fast as it can, so one that were let go too soon would be seen
+        for claim in step(queues).claims:
+            at = due.pop(claim.job_id)
+            assert at is not None
+            early.append(claim.started_at - at.timestamp())
+    assert min(early) >= -0.0005, "a due time is kept to the millisecond"
 
 
 def test_a_retrying_job_is_delayed_and_keeps_its_error_and_attempts(queues: Queues) -> None:

@@ -50,6 +50,12 @@ def test_a_broken_cron_line_is_refused_by_name(cron: str) -> None:
         trigger(cron, "UTC")
 
 
+def test_a_cron_line_is_bounded_before_it_is_read() -> None:
+    """A plain line of five fields that are each fine, but long: nothing of it is expanded."""
+    with pytest.raises(ConfigurationError, match="at most 100 characters, got 1,009"):
+        trigger("0," * 500 + "0 * * * *", "UTC")
+
+
 def test_an_unknown_time_zone_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="IANA time zone"):
         trigger("0 * * * *", "Brasil/Leste")

@@ -57,6 +57,43 @@ def test_a_failing_job_is_retried_with_backoff_until_it_succeeds(
     assert attempts[1].started_at - attempts[0].ended_at >= timedelta(milliseconds=19)
 
 
+def test_every_attempt_is_kept_with_its_worker_times_error_and_log(
+    app: Flowzz, final: Callable[[str], JobRecord]
+) -> None:
+    with working(app, name="first"):
+        job = final(app.enqueue("probe.work", {"failUntil": 1}, EnqueueOptions(attempts=1)))
+    before = app.queues.attempts(job.id)
+    app.queues.retry(job.id)
+    with working(app, name="second"):
+        final(job.id)
+    attempts = app.queues.attempts(job.id)
+    assert [(a.attempt, a.outcome, a.worker) for a in attempts] == [(1, "failed", "first"), (1, "failed", "second")]
+    assert attempts[: len(before)] == before, "a record never changes"
+    assert all(a.started_at and a.started_at <= a.ended_at and a.error for a in attempts)
+    assert [line.message for line in app.queues.log(job.id)] == ["attempt 1", "attempt 1"]
+
+
+def test_a_report_after_the_timeout_raises_and_costs_an_attempt(app: Flowzz, final: Callable[[str], JobRecord]) -> None:
+    with working(app) as worker:
+        job = final(app.enqueue("probe.slow", {}))
+        assert final(app.enqueue("probe.work", {})).state is JobState.COMPLETED, "its worker goes on"
+    assert (job.state, job.attempts_made, app.queues.attempts(job.id)[0].worker) == (JobState.FAILED, 1, worker.name)
+    assert job.error is not None
+    assert f"{job.error.type}: {job.error.message}" == "JobTimeout: ran longer than its timeout of 0.1 s"
+
+
+def test_a_worker_runs_no_more_at_a_time_than_its_concurrency(
+    app: Flowzz, tmp_path: Path, final: Callable[[str], JobRecord]
+) -> None:
+    ids = [app.enqueue("probe.block", {"folder": str(tmp_path)}) for _ in range(5)]
+    with working(app, concurrency=2):
+        eventually(lambda: app.queues.stats(["probe"])[0].active)
+        (stats,) = app.queues.stats(["probe"])
+        assert (stats.active, stats.waiting) == (2, 3)
+        (tmp_path / "go").touch()
+        assert {final(job_id).state for job_id in ids} == {JobState.COMPLETED}
+
+
 def test_a_job_that_uses_up_its_attempts_fails_with_its_traceback(
     app: Flowzz, final: Callable[[str], JobRecord]
 ) -> None:

@@ -16,7 +16,7 @@ from flowzz.jobs.context import JobContext
 from flowzz.jobs.definition import job
 from flowzz.jobs.limits import Concurrency, RateLimit
 from flowzz.jobs.payload import Payload, Result
-from flowzz.jobs.retry import Exponential
+from flowzz.jobs.retry import Exponential, NoRetry
 from flowzz.plugins.contributions import Plugin, Schedule
 from flowzz.plugins.hookspecs import hookimpl
 
@@ -87,6 +87,14 @@ def block(ctx: JobContext, data: Work) -> Done:
     return Done(pages=0, attempt=ctx.attempt)
 
 
+@job("probe.slow", queue="probe", retry=NoRetry(), timeout=timedelta(milliseconds=100))
+def slow(ctx: JobContext, data: Work) -> None:
+    """Reports until it is told to stop: its timeout."""
+    while True:
+        ctx.progress(50)
+        threading.Event().wait(0.02)
+
+
 @job("probe.pages", queue="probe", retry=QUICK)
 def pages(ctx: JobContext, data: Work) -> Done:
     """Handles pages one by one; after page 3 of the first run it waits for ``go``."""
@@ -147,7 +155,7 @@ def _send(data: Work, number: int) -> Done:
 class Hooks:
     @hookimpl
     def flowzz_jobs(self) -> list[object]:
-        return [work, block, pages, limited, steps]
+        return [work, block, slow, pages, limited, steps]
 
     @hookimpl
     def flowzz_schedules(self) -> list[Schedule]:

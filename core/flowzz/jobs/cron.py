@@ -36,8 +36,10 @@ def trigger(cron: str, timezone: str) -> CronTrigger:
     Weekday numbers are cron's (0 and 7 are Sunday); APScheduler counts from Monday, so they become names first.
     Raises ConfigurationError that says which part of the line or the zone is wrong.
     """
+    if len(cron) > LONGEST_LINE:
+        raise ConfigurationError(f"expected a cron line of at most {LONGEST_LINE} characters, got {len(cron):,}")
     fields = cron.split()
-    if len(fields) != 5 or len(cron) > LONGEST_LINE:
+    if len(fields) != 5:
         raise ConfigurationError(f"expected a cron line of five fields (minute hour day month weekday), got {cron!r}")
     zone_of(timezone)
     minute, hour, day, month, weekday = fields
