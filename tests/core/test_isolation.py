@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,8 +27,10 @@ from flowzz.settings import Settings
 from flowzz.workers import Worker
 from flowzz.workers.wire import Boot
 from support import rough
-from support.processes import role
+from support.engine import new_job
+from support.processes import environment, role
 from support.rough import Rough
+from support.shop import install
 from support.waiting import eventually
 from support.working import noted, working
 
@@ -216,6 +222,30 @@ def test_a_plugin_that_another_process_cannot_find_is_refused_before_any_job_run
 def test_a_reference_to_no_plugin_is_refused(reference: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(repr(reference))):
         PluginHost.of([reference])
+
+
+def test_a_plugin_that_starts_threads_while_it_is_imported_is_named(
+    app: Flowzz, home: Path, redis_url: str, tmp_path: Path
+) -> None:
+    log = home / "logs" / "combined.log"
+    with role("worker", home, redis_url, PROBE_PLUGIN="threaded"):
+        plain = new_job("a", queue="threaded")
+        app.queues.transitions.enqueue([replace(plain, envelope=replace(plain.envelope, job="threaded.apart"))])
+        assert app.queues.wait("a", timedelta(seconds=30)).state is JobState.COMPLETED
+    (line,) = [line for line in map(json.loads, log.read_text("utf-8").splitlines()) if line.get("plugin")]
+    assert (line["level"], line["plugin"], line["threads"]) == ("warning", "threaded", ["busybody"])
+    assert "processes of jobs are forked beside them" in line["event"]
+
+    site = install(tmp_path / "site", entry="support.threaded:plugin", name="threaded")
+    paths = os.pathsep.join([str(site), str(Path(__file__).parents[1])])
+    environ = environment(home, redis_url, {"PYTHONPATH": paths, "COLUMNS": "200"})
+
+    def flowzz(*words: str) -> str:
+        command = [sys.executable, "-m", "flowzz.cli", *words]
+        return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=True).stdout
+
+    assert "starts threads while it is imported: busybody" in flowzz("plugins", "list")
+    assert "busybody (started while it was imported)" in flowzz("plugins", "show", "threaded")
 
 
 def test_nothing_here_can_load_a_pickle() -> None:

@@ -49,6 +49,7 @@ def show(session: Session, name: str, as_json: bool) -> None:
     out = console()
     facts = [("plugin", record.name), ("title", record.title), ("state", record.state.value)]
     facts += [("from", f"{record.distribution} {record.version}")]
+    facts += [("thread", f"{name} (started while it was imported)") for name in record.threads]
     facts += [("job", job) for job in record.jobs] + [("schedule", schedule) for schedule in record.schedules]
     for fact, value in facts:
         out.print(f"[bold]{fact:<9}[/bold]", cell(value), soft_wrap=True)
@@ -58,5 +59,7 @@ def show(session: Session, name: str, as_json: bool) -> None:
 
 def _row(record: PluginRecord) -> tuple[object, ...]:
     why = record.problem.strip().splitlines()[-1] if record.problem else ""
+    if record.threads and not why:
+        why = f"starts threads while it is imported: {', '.join(record.threads)}"
     version = record.version
     return (record.name, record.title, record.distribution, version, record.state.value, len(record.jobs), why)

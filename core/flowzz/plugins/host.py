@@ -17,6 +17,7 @@ from flowzz.plugins.contributions import ConnectionType, Migrations, Plugin, Que
 from flowzz.plugins.discovery import Candidate, given, installed, referred
 from flowzz.plugins.loading import Contributed, load
 from flowzz.plugins.states import PluginRecord, PluginState, Rejected
+from flowzz.plugins.threads import started_since, threads
 from flowzz.settings import Settings
 
 GROUP = "flowzz.plugins"
@@ -66,7 +67,7 @@ class PluginHost:
         A plugin whose jobs have processes of their own is named, as ``module:attribute``: objects do not travel.
         Raises ConfigurationError when there is no plugin at a reference, and whatever its module raises.
         """
-        host = cls(*_assemble([given(referred(one) if isinstance(one, str) else one) for one in plugins], set()))
+        host = cls(*_assemble((given(referred(one) if isinstance(one, str) else one) for one in plugins), set()))
         host.given = tuple(plugins)
         return host
 
@@ -78,9 +79,10 @@ class PluginHost:
             raise UnknownJob(name, self.jobs) from None
 
 
-def _assemble(candidates: Sequence[Candidate], disabled: set[str]) -> tuple[list[PluginRecord], list[Contributed]]:
+def _assemble(candidates: Iterable[Candidate], disabled: set[str]) -> tuple[list[PluginRecord], list[Contributed]]:
     records: list[PluginRecord] = []
     loaded: list[Contributed] = []
+    before = threads()
     for candidate in candidates:
         try:
             if candidate.name in disabled:
@@ -89,10 +91,11 @@ def _assemble(candidates: Sequence[Candidate], disabled: set[str]) -> tuple[list
             contributed = load(candidate)
             _refuse_taken_names(contributed, loaded)
         except Rejected as rejection:
-            records.append(_rejected(candidate, rejection))
+            records.append(replace(_rejected(candidate, rejection), threads=started_since(before)))
         else:
-            records.append(_accepted(contributed))
+            records.append(replace(_accepted(contributed), threads=started_since(before)))
             loaded.append(contributed)
+        before = threads()
     _withdraw_dangling(records, loaded)
     return records, loaded
 
@@ -142,8 +145,8 @@ def _withdraw_dangling(records: list[PluginRecord], loaded: list[Contributed]) -
         known = UnknownJob(schedule.job, [job.name for other in loaded for job in other.jobs])
         reason = f"schedule {schedule.name!r} of {part.candidate.distribution} cannot run: {known}"
         place = next(at for at, record in enumerate(records) if _is_record_of(record, part))
-        records[place] = _rejected(part.candidate, Rejected(PluginState.CONFLICT, reason))
-        records[place] = replace(records[place], title=part.plugin.title)
+        rejected = _rejected(part.candidate, Rejected(PluginState.CONFLICT, reason))
+        records[place] = replace(rejected, title=part.plugin.title, threads=records[place].threads)
 
 
 def _dangling(loaded: Sequence[Contributed]) -> Iterator[tuple[Contributed, Schedule]]:

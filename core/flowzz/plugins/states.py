@@ -29,7 +29,11 @@ class PluginState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginRecord:
-    """One plugin as the operator sees it; ``problem`` is the traceback or the reason, None when it is loaded."""
+    """One plugin as the operator sees it; ``problem`` is the traceback or the reason, None when it is loaded.
+
+    ``threads`` are those it started while it was imported, by name. It should start none then: the processes of jobs
+    are forked from one in which it was imported, and a lock that such a thread holds is never let go in them.
+    """
 
     name: str
     title: str
@@ -39,6 +43,7 @@ class PluginRecord:
     problem: str | None = None
     jobs: tuple[str, ...] = ()
     schedules: tuple[str, ...] = ()
+    threads: tuple[str, ...] = ()
 
 
 class Rejected(Exception):

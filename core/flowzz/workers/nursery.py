@@ -22,12 +22,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 
+import structlog
+
 from flowzz import logs
+from flowzz.plugins.host import PluginHost
 from flowzz.tether import tie_to
 from flowzz.workers.child import run_child
 from flowzz.workers.wire import Boot
 
 MESSAGE_LIMIT = 1 << 17
+
+log = structlog.get_logger("flowzz.nursery")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +154,23 @@ def _say(descriptor: int, text: str) -> None:
         os.write(descriptor, text.encode())
 
 
+def _warn_of_threads(plugins: PluginHost) -> None:
+    for record in plugins.records:
+        if record.threads:
+            log.warning(
+                "a plugin started threads when it was imported; processes of jobs are forked beside them and may hang",
+                plugin=record.name,
+                threads=list(record.threads),
+            )
+
+
 def main(descriptor: str) -> None:
     control = socket.socket(fileno=int(descriptor))
     sys.path[:] = json.loads(control.recv(MESSAGE_LIMIT))
     boot = Boot.read(control.recv(MESSAGE_LIMIT))
     logs.configure(boot.settings, "job", console=False)
     plugins = boot.load()
+    _warn_of_threads(plugins)
     gc.collect()
     gc.freeze()  # what is loaded stays shared with the children: no collection touches it
     Nursery(control, lambda link: run_child(boot.settings, plugins, link)).serve()
