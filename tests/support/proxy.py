@@ -1,7 +1,7 @@
 """A TCP proxy in front of a server, for every way a network fails: real sockets, told by the test what to do to whom.
 
-It reads what clients send as Redis commands, so a fault may strike only those that carry certain bytes (``script(name)``
-for the calls of a script), and the n-th of them. Answers pass as they come.
+It reads what clients send as Redis commands, so a fault may strike those only that carry certain bytes, such as calls
+of a script (``script(name)``), and the n-th of them. Answers pass as they come.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def script(name: str) -> Needle:
 
 @dataclass
 class Strike:
-    """A fault that waits for its command; ``seen`` counts the commands that matched, ``hits`` those that were struck."""
+    """A fault that waits for its command; ``seen`` counts commands that matched, ``hits`` those that were struck."""
 
     needle: Needle
     how: str

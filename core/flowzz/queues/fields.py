@@ -15,6 +15,7 @@
 | flowzz_note | why it is postponed, released or canceled; of a parked job, the name nobody registers |
 | flowzz_progress | JSON ``[percent, note]`` |
 | flowzz_checkpoint | JSON, saved by the handler |
+| flowzz_reported | token of the last report that had log lines, for a repeat |
 | flowzz_unique | its duplicates key: ``u:`` unique, ``t:`` throttled, ``d:`` debounced |
 | flowzz_debounce_until | Unix ms; a debounced job is put off no further |
 | flowzz_expires | Unix ms; no run begins after it |

@@ -107,6 +107,7 @@ STEP = Key(
     "string",
     "token and answer of the worker's last step, for a repeat; 10 min",
 )
+ANSWER = Key("answer", "flowzz:answer:", "token", "string", "what a call answered, for its repeat; a minute")
 LOG = Key("log", "flowzz:log:", "job id", "list", "the job's log: 'Unix ms|attempt|message', last 1,000")
 UNIQUE = Key("unique", "flowzz:unique", "", "hash", "duplicates key → id of the job that is not done, or still delayed")
 THROTTLE = Key("throttle", "flowzz:throttle:", "duplicates key", "string", "id of the first job; expires with the ttl")
@@ -144,7 +145,7 @@ KEYS = (
     BATCH, MEMBERS, BATCHES, RESULTS, WORKERS, WORKERS_OF, WORKER,
     EXECUTION, EXECUTIONS, SUSPENDED, PARKED, LANE, RINGS, RING, GROUP,
     BLOCKED, BLOCKS, LANED, LIMITS, LIMITED, RATE, RUNNING, AWAITING, AWAITED, HOLDS, WAKE, PAUSED, STEP, LOG, STEPS,
-    UNIQUE, KEEPS, KEPT, THROTTLE, PRUNING, QUARANTINE, SCHEDULE, EDIT, TICKS, OPEN, EVENTS, PUBSUB,
+    ANSWER, UNIQUE, KEEPS, KEPT, THROTTLE, PRUNING, QUARANTINE, SCHEDULE, EDIT, TICKS, OPEN, EVENTS, PUBSUB,
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ be repeated: an enqueue by its id and nonce, a step by its token.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -17,7 +18,7 @@ from flowzz.queues.connection import Clients, redis_errors
 from flowzz.queues.fields import Envelope, dump_call, name_of
 from flowzz.queues.keys import STEPS, WAKE
 from flowzz.queues.lanes import Lane
-from flowzz.queues.lua import script_text
+from flowzz.queues.lua import Script
 from flowzz.queues.schedules import FireOutcome, FireReply
 
 
@@ -133,13 +134,13 @@ class Transitions:
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
-        self._scripts: dict[tuple[str, int], Any] = {}
+        self._scripts: dict[tuple[str, int], Script] = {}
 
     def _run(self, name: str, arguments: Sequence[Any], client: Any | None = None) -> Any:
         client = client or self._clients.commands
         script = self._scripts.get((name, id(client)))
         if script is None:
-            script = self._scripts[name, id(client)] = client.register_script(script_text(name))
+            script = self._scripts[name, id(client)] = Script(client, name)
         with redis_errors():
             return script(args=arguments)
 
@@ -282,6 +283,7 @@ class Transitions:
             attempt,
             "" if progress is None else json.dumps(progress),
             "" if checkpoint is None else json.dumps(checkpoint),
+            uuid.uuid4().hex[:12] if log else "",
             *log,
         ]
         return int(self._run("report", arguments)) == 1

@@ -1,5 +1,6 @@
 -- Replay or remove dead jobs: those in the failed registry of their queue.
--- KEYS: none.
+-- KEYS: 1 where the answer is kept for a repeat of this call.
+-- @once
 -- ARGV: 1 action (replay, remove), 2 note; then for each job: id, when it died (its ended_at as it was seen).
 -- A job counts only while it is dead since that very moment: the same call again, or one from an old list, changes nothing
 -- even when the job was replayed and died again meanwhile.

@@ -1,5 +1,6 @@
 -- Claim one tick of one schedule and enqueue its jobs, or run a schedule now: whoever comes second changes nothing.
--- KEYS: none.
+-- KEYS: 1 where the answer is kept for a repeat of this call.
+-- @once
 -- ARGV: 1 schedule, 2 tick (Unix ms), 3 how: 'tick', 'missed' (claimed, not run) or 'run' (now; the tick order stays),
 --       4 revision of the run-time edits that the caller went by, or '' for any, 5 '1' when a tick must not overlap the
 --       one before, 6 who asked (of 'run'), 7 id of the run (of 'run'; a repeat changes nothing), 8 number of jobs,

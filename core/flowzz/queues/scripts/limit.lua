@@ -1,5 +1,6 @@
 -- Say how far something is limited: by a plugin's definition (of queues), or by an edit at run time, which lies over it.
--- KEYS: none.
+-- KEYS: 1 where the answer is kept for a repeat of this call.
+-- @once
 -- ARGV: 1 action: 'define' (definitions of queues' limits), 'set' or 'revert' (edits), 2 who, 3 what the event is about;
 --       then for each limit three values: key ('r:…' a rate, 'c:…' a concurrency; 'queue/<queue>' is a whole queue),
 --       rule ('n/period ms', 'n', or 'none'), the definition's own rule ('none' when it has none).

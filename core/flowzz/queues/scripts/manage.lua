@@ -1,5 +1,6 @@
 -- What a person does to one job: retry, remove or cancel it.
--- KEYS: none.
+-- KEYS: 1 where the answer is kept for a repeat of this call.
+-- @once
 -- ARGV: 1 action (retry, remove, cancel), 2 job id, 3 reason, 4 keep failed.
 -- Events: waiting, removed, canceled, cancel_requested; of its children waiting, delayed, canceled; batch_finished.
 -- Returns: {'ok', status before} | {'missing'} | {'refused', status} (the action does not apply to that status).

@@ -1,5 +1,6 @@
 -- Pause or resume a queue, a job type or a company.
--- KEYS: none.
+-- KEYS: 1 where the answer is kept for a repeat of this call.
+-- @once
 -- ARGV: 1 'pause' or 'resume', 2 target ('queue:…', 'job:…' or 'company:…'), 3 reason, 4 until (Unix ms, or '').
 -- Events: paused, resumed.
 -- Returns: 1 when that changed something, else 0.

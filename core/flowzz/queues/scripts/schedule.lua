@@ -1,5 +1,6 @@
 -- Change the run-time edit of one schedule: the layer over its plugin's definition.
--- KEYS: none.
+-- KEYS: 1 where the answer is kept for a repeat of this call.
+-- @once
 -- ARGV: 1 schedule, 2 action: 'pause', 'resume', 'set' or 'revert', 3 who, 4 now (Unix ms, by the clock that ticks go by),
 --       5 reason (of 'pause'), 6 cron and 7 time zone (of 'set'; '' leaves it), 8 and 9 the definition's own.
 -- What passes while it is paused, and what another line would have ticked before, is not caught up: the edit begins now.
