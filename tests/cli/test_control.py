@@ -91,3 +91,36 @@ def test_limits_say_rule_use_hold_and_who_waits(connected: Cli) -> None:
     shown = connected.ok("limits")
     assert "2 in 60 s" in shown
     assert "5 at a time" in shown
+
+
+def test_limits_of_a_queue_are_set_lifted_and_reverted(connected: Cli) -> None:
+    connected.ok("enqueue", "shop.pack", "--id", "a", "--data", '{"empresaId": "loja-1"}')
+    connected.ok("limits", "set", "shop", "--rate", "10/60s", "--concurrency", "4")
+    found = {item["kind"]: item for item in connected.json("limits")["items"]}
+    assert (found["rate"]["count"], found["rate"]["periodS"], found["concurrency"]["count"]) == (10, 60.0, 4)
+    assert (found["rate"]["edited"]["by"], found["rate"]["edited"]["was"]) == ("cli", None)
+    assert "the plugin says no limit" in " ".join(connected.ok("limits").split())
+    assert connected.ok("limits", "clear", "shop") == "shop is not limited\n"
+    assert connected.json("limits")["items"] == []
+    connected.ok("limits", "set", "shop", "--concurrency", "4")
+    assert connected.ok("limits", "revert", "shop") == "shop is limited as its plugin says\n"
+    assert connected.ok("limits", "revert", "shop") == "shop was not edited\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["set", "shp", "--concurrency", "1"], "did you mean 'shop'"),
+        (["set", "--name", "nobodys", "--concurrency", "1"], "no limit is named 'nobodys'"),
+        (["set", "shop"], "expected a rate or a concurrency"),
+        (["set", "shop", "--rate", "10"], "expected a rate such as 10/60s"),
+        (["set", "shop", "--concurrency", "0"], "0 is not in the range"),
+        (["set", "--concurrency", "1"], "give a QUEUE or a --name"),
+        (["revert", "shop", "--name", "x"], "give a QUEUE or a --name"),
+    ],
+)
+def test_a_wrong_limit_is_refused_and_changes_nothing(connected: Cli, words: list[str], problem: str) -> None:
+    result = connected("limits", *words)
+    assert result.exit_code != 0
+    assert problem in result.stderr
+    assert connected.json("limits")["items"] == []

@@ -7,6 +7,10 @@ import os
 import subprocess
 import sys
 
+import redis
+
+from flowzz.queues import keys
+
 from .conftest import Cli
 
 
@@ -31,3 +35,15 @@ def test_following_shows_what_happens_next(connected: Cli) -> None:
         connected.ok("enqueue", "shop.pack", "--id", "after")
         assert json.loads(process.stdout.readline())["subject"] == "after"
         process.terminate()
+
+
+def test_who_comes_too_late_is_told_on_stderr(connected: Cli) -> None:
+    for name in ("a", "b", "c"):
+        connected.ok("enqueue", "shop.pack", "--id", name)
+    first, _, last = (json.loads(line)["id"] for line in connected.ok("events", "--since", "0", "--json").splitlines())
+    with redis.Redis.from_url(connected.env["REDIS_URL"]) as raw:
+        raw.xtrim(keys.EVENTS(), maxlen=1, approximate=False)
+    result = connected("events", "--since", first, "--json")
+    assert [json.loads(line)["subject"] for line in result.stdout.splitlines()] == ["c"]
+    assert result.stderr == f"events after {first} are no longer kept; the oldest that is comes next: {last}\n"
+    assert connected("events", "--since", last).stderr == ""

@@ -7,12 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import redis
 from flask.testing import FlaskClient
 
 from flowzz.app import Flowzz
 from flowzz.clock import now
 from flowzz.jobs.options import EnqueueOptions
 from flowzz.jobs.state import JobState
+from flowzz.queues import keys
 from flowzz.queues.lanes import Lane, LimitKey
 from flowzz.queues.pauses import PauseKind
 from flowzz.store import Role
@@ -93,6 +95,48 @@ def test_limits_are_paged_with_those_that_stop_something_first(call: Call, flowz
     assert call("GET", "/limits?limit=0").status_code == 422
 
 
+def test_a_queue_is_limited_and_let_go_over_http(call: Call, flowzz: Flowzz) -> None:
+    flowzz.queues.transitions.enqueue([new_job(f"j{n}", queue="sync-coinzz") for n in range(5)])
+    assert call("PUT", "/limits/queues/sync-coinzz", json={"rate": "3/60s", "concurrency": 2}).status_code == 204
+    assert len(step(flowzz.queues, served=("sync-coinzz",)).claims) == 2
+    told = {item["kind"]: item for item in call("GET", "/limits").json["items"]}
+    assert (told["rate"]["count"], told["rate"]["periodS"], told["rate"]["queue"]) == (3, 60.0, "sync-coinzz")
+    edit = told["concurrency"]["edited"]
+    assert (edit["rule"], edit["was"], edit["by"]) == ("2", None, "admin@flowzz.example")
+    assert told["concurrency"]["waitingLanes"] == 1
+    assert call("PUT", "/limits/queues/sync-coinzz", json={"concurrency": "none"}).status_code == 204
+    assert len(step(flowzz.queues, served=("sync-coinzz",)).claims) == 1
+    assert call("DELETE", "/limits/queues/sync-coinzz").status_code == 204
+    assert len(step(flowzz.queues, served=("sync-coinzz",)).claims) == 2
+    assert call("GET", "/limits").json["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "says"),
+    [
+        ("queues/nobodys", {"rate": "1/1s"}, 404, "no queue is named"),
+        ("jobs/nobodys", {"rate": "1/1s"}, 404, "no limit is named"),
+        ("planets/x", {"rate": "1/1s"}, 404, "/limits/queues/"),
+        ("queues/sync-coinzz", {"rate": "10"}, 422, "a rate such as 10/60s"),
+        ("queues/sync-coinzz", {"concurrency": 0}, 422, "concurrency"),
+        ("queues/sync-coinzz", {}, 422, "got neither"),
+    ],
+)
+def test_a_wrong_limit_is_refused(call: Call, path: str, body: dict[str, object], status: int, says: str) -> None:
+    answer = call("PUT", f"/limits/{path}", json=body)
+    assert (answer.status_code, says in answer.text) == (status, True), answer.text
+
+
+def test_who_comes_too_late_for_an_event_is_told_so(call: Call, flowzz: Flowzz, raw: redis.Redis) -> None:
+    for name in ("a", "b", "c"):
+        flowzz.queues.transitions.enqueue([new_job(name)])
+    since = call("GET", "/events?since=0&limit=1").json["next"]
+    raw.xtrim(keys.EVENTS(), maxlen=1, approximate=False)
+    page = call("GET", f"/events?since={since}").json
+    assert ([event["subject"] for event in page["events"]], page["gap"]) == (["c"], True)
+    assert not call("GET", f"/events?since={page['next']}").json["gap"]
+
+
 def test_the_job_page_says_why_and_cancels(admin: FlaskClient, flowzz: Flowzz) -> None:
     job = flowzz.enqueue("coinzz.sync_sales", {"empresaId": "loja-1"}, EnqueueOptions(job_id="sales-1"))
     flowzz.pause(PauseKind.COMPANY, "loja-1", "disputed <invoice>")
@@ -132,13 +176,13 @@ def test_every_reason_has_a_sentence_in_both_languages(admin: FlaskClient, flowz
 
 
 def test_events_are_paged_by_id(call: Call, flowzz: Flowzz) -> None:
-    assert call("GET", "/events").json == {"events": [], "next": "0"}
+    assert call("GET", "/events").json == {"events": [], "next": "0", "gap": False}
     flowzz.queues.transitions.enqueue([new_job(f"j{n}") for n in range(3)])
     page = call("GET", "/events?since=0&limit=2").json
     assert [(event["name"], event["subject"]) for event in page["events"]] == [("waiting", "j0"), ("waiting", "j1")]
     assert page["next"] == page["events"][-1]["id"]
     rest = call("GET", f"/events?since={page['next']}").json
     assert [event["subject"] for event in rest["events"]] == ["j2"]
-    assert call("GET", f"/events?since={rest['next']}").json == {"events": [], "next": rest["next"]}
+    assert call("GET", f"/events?since={rest['next']}").json == {"events": [], "next": rest["next"], "gap": False}
     assert call("GET", "/events?since=soon").status_code == 422
     assert call("GET", "/events?limit=0").status_code == 422

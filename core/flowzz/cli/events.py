@@ -10,9 +10,10 @@ import click
 from flowzz.cli.output import json_option
 from flowzz.cli.session import Session, pass_session
 from flowzz.jobs.wire import as_wire
-from flowzz.queues.events import BEGINNING, MOST, Event
+from flowzz.queues.events import BEGINNING, GAP, MOST, Event
 
 FOR_EVER = timedelta(days=3650)
+GONE = "events after {} are no longer kept; the oldest that is comes next: {}"
 
 
 @click.command("events", epilog="Example: flowzz events --follow --json | jq 'select(.name == \"failed\")'")
@@ -22,15 +23,24 @@ FOR_EVER = timedelta(days=3650)
 @json_option
 @pass_session
 def command(session: Session, since: str | None, limit: int, follow: bool, as_json: bool) -> None:
-    """Show every transition of jobs, queues and schedules, oldest first; with --json one document a line."""
+    """Show every transition of jobs, queues and schedules, oldest first; with --json one document a line.
+
+    When events after --since are no longer kept, stderr says so.
+    """
     with session.app() as app:
         last = since or BEGINNING
-        for event in app.queues.events_page(since, limit):
+        page = app.queues.events_page(since, limit)
+        if page.gap:
+            click.echo(GONE.format(since, page.items[0].id), err=True)
+        for event in page.items:
             _print(event, as_json=as_json)
             last = event.id
         if follow:
             for event in app.queues.events(last, FOR_EVER):
-                _print(event, as_json=as_json)
+                if event.name == GAP:
+                    click.echo(GONE.format(event.id, event.subject), err=True)
+                else:
+                    _print(event, as_json=as_json)
 
 
 def _print(event: Event, *, as_json: bool) -> None:

@@ -16,7 +16,7 @@ from flowzz.queues import census, keys
 from flowzz.queues.batches import BatchRecord, read_batch
 from flowzz.queues.commands import CommandChannel
 from flowzz.queues.connection import Clients, connect, redis_errors
-from flowzz.queues.events import BEGINNING, MOST, Event, follow, read_events, read_last_events
+from flowzz.queues.events import BEGINNING, MOST, Event, EventPage, follow, read_events, read_last_events
 from flowzz.queues.explain import Explanation, explain
 from flowzz.queues.limiting import LimitPage, read_limits
 from flowzz.queues.memory import memory_problem
@@ -223,13 +223,17 @@ class Queues:
     def events(self, since: str = BEGINNING, block: timedelta = timedelta(0)) -> Iterator[Event]:
         """Every transition after the event ``since`` (default: all that are kept), then those that come.
 
-        Ends when none has come for ``block`` (default: at the end of what is there). Raises InvalidRequest for what is
-        no event's id.
+        Ends when none has come for ``block`` (default: at the end of what is there). Where events that this reader has
+        not seen are no longer kept, an Event named ``gap`` stands in their place (``flowzz.queues.events.GAP``). Raises
+        InvalidRequest for what is no event's id.
         """
         return follow(self._clients.blocking, since, block)
 
-    def events_page(self, since: str | None, limit: int) -> list[Event]:
-        """At most ``limit`` (to 1,000) events after ``since``, or the newest; oldest first either way."""
+    def events_page(self, since: str | None, limit: int) -> EventPage:
+        """At most ``limit`` (to 1,000) events after ``since``, or the newest; oldest first either way.
+
+        Its ``gap`` says that events after ``since`` are no longer kept.
+        """
         limit = min(max(1, limit), MOST)
         if since is None:
             return read_last_events(self._clients.commands, limit)

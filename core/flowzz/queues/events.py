@@ -4,7 +4,7 @@
 subject never hold ``|`` or a line feed (they are written ``%7C`` and ``%0A``, and ``%`` as ``%25``); a line feed in the
 detail becomes a space. About the last 10,000 entries are kept. An event's id is its entry's id and its place in it,
 from 0: ``1764000000000-0.2``; ids grow, so whoever remembers the last one goes on from there and misses nothing that is
-kept.
+kept. Who comes too late, and may have missed what is not kept any more, is told so: there is a *gap*.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
+
+from redis.exceptions import RedisError
 
 from flowzz.clock import from_epoch_ms
 from flowzz.errors import InvalidRequest
@@ -58,6 +60,10 @@ NAMES = {
 ID = re.compile(r"(\d{1,19})(?:-(\d{1,19}))?(?:\.(\d{1,6}))?\Z")
 MOST = 1000
 BEGINNING = "0"
+BEGINNING_ENTRY = "0-0"
+GAP = "gap"
+"""Name of the Event that ``follow`` puts where events are no longer kept: its id is the reader's, its subject the id of
+the oldest that is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,32 +78,67 @@ class Event:
     detail: str | None
 
 
-def read_events(client: Any, since: str, limit: int) -> list[Event]:
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """``gap`` is true when events between the reader's last one and the first of ``items`` are no longer kept."""
+
+    items: list[Event]
+    gap: bool
+
+
+def read_events(client: Any, since: str, limit: int) -> EventPage:
     """At most ``limit`` events after the id ``since``, oldest first. Raises InvalidRequest for what is no id."""
     entry, place = _position(since)
-    with redis_errors():
-        found = client.xrange(keys.EVENTS(), min=entry, count=limit + 1)
-    return _after(found, entry, place)[:limit]
+    found, gap = _read(client, entry, limit + 1)
+    return EventPage(_after(found, entry, place)[:limit], gap)
 
 
-def read_last_events(client: Any, limit: int) -> list[Event]:
+def read_last_events(client: Any, limit: int) -> EventPage:
     """The newest ``limit`` events, oldest first."""
     with redis_errors():
         found = client.xrevrange(keys.EVENTS(), count=limit)
-    return [event for entry in reversed(found) for event in _events(*entry)][-limit:]
+    return EventPage([event for entry in reversed(found) for event in _events(*entry)][-limit:], gap=False)
+
+
+def _read(client: Any, entry: str, count: int) -> tuple[list[Any], bool]:
+    """The entries from ``entry`` on, and whether some after it were trimmed away. ``0-0`` asks for what is kept.
+
+    The entry itself is kept unless it was trimmed, so a reader whose last one is gone may have missed its successors.
+    One case is told although nothing is missing: when exactly the reader's entry was the last that was trimmed.
+    """
+    with redis_errors():
+        pipeline = client.pipeline(transaction=True)
+        pipeline.xrange(keys.EVENTS(), min=entry, count=count)
+        pipeline.xinfo_stream(keys.EVENTS())
+        found, stream = pipeline.execute(raise_on_error=False)
+        for answer in (found, stream):
+            if isinstance(answer, RedisError) and "no such key" not in str(answer):
+                raise answer
+    if entry == BEGINNING_ENTRY or isinstance(stream, RedisError):
+        return found, False
+    first = stream["first-entry"]
+    is_behind = first is not None and _order(entry) < _order(first[0].decode())
+    return found, is_behind and stream["entries-added"] > stream["length"]
+
+
+def _order(entry: str) -> tuple[int, int]:
+    ms, _, place = entry.partition("-")
+    return int(ms), int(place)
 
 
 def follow(client: Any, since: str, block: timedelta) -> Iterator[Event]:
-    """The events after ``since``, then those that come, until none has come for ``block``."""
+    """The events after ``since``, then those that come, until none has come for ``block``; a GAP where some are gone."""
     entry, place = _position(since)
     deadline = time.monotonic() + block.total_seconds()
     while True:
-        with redis_errors():
-            found = client.xrange(keys.EVENTS(), min=entry, count=MOST)
+        found, gap = _read(client, entry, MOST)
         events = _after(found, entry, place)
+        if gap and events:
+            yield Event(id=since, at=events[0].at, name=GAP, queue=None, subject=events[0].id, detail=None)
         yield from events
         if found:
             entry, place = found[-1][0].decode(), len(_events(*found[-1])) - 1
+            since = f"{entry}.{place}"
         if events:
             deadline = time.monotonic() + block.total_seconds()
         elif (left := deadline - time.monotonic()) <= 0:

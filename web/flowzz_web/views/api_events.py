@@ -26,8 +26,11 @@ class EventQuery(WireModel):
 
 @blueprint.get("/events")
 def events() -> ResponseReturnValue:
-    """Transitions, oldest first; ``next`` is what to send as ``since`` for those that come after."""
+    """Transitions, oldest first; ``next`` is what to send as ``since`` for those that come after.
+
+    ``gap`` is true when events after ``since`` are no longer kept.
+    """
     query = read_query(EventQuery)
-    found = the_flowzz().queues.events_page(query.since, query.limit)
-    last = found[-1].id if found else query.since or BEGINNING
-    return jsonify({"events": as_wire(found), "next": last})
+    page = the_flowzz().queues.events_page(query.since, query.limit)
+    last = page.items[-1].id if page.items else query.since or BEGINNING
+    return jsonify({"events": as_wire(page.items), "next": last, "gap": page.gap})
