@@ -6,9 +6,12 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+
+from installing import HERE
 
 
 @dataclass
@@ -39,6 +42,10 @@ class Results:
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Results:
+        return cls(**json.loads(path.read_text()))
 
 
 def _append(kept: dict[str, list[float]], metrics: dict[str, float]) -> None:
@@ -74,15 +81,17 @@ COLUMNS = [
 ]
 
 
-def about(*, quick: bool) -> dict[str, str]:
-    """The machine and the moment."""
+def about(*, server: str, size: str) -> dict[str, str]:
+    """The machine, the versions and the moment. ``size`` says how much was measured."""
     cpu = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
     return {
-        "measured": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "measured": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {size}",
+        "revision": _said("git", "describe", "--always", "--dirty"),
         "processor": f"{os.cpu_count()} × {cpu[0] if cpu else platform.machine()}",
         "system": f"Linux {platform.release()}",
-        "python": platform.python_version(),
-        "size": "quick" if quick else "full",
+        "server": server,
+        "Python": platform.python_version(),
+        "Node": _said("node", "--version"),
     }
 
 
@@ -112,6 +121,13 @@ def _cell(values: list[float], column: Column) -> str:
     if not column.spread or len(values) < 2:
         return median
     return f"{median} ({min(values):,.0f}–{max(values):,.0f})"
+
+
+def _said(*command: str) -> str:
+    try:
+        return subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def _lines(path: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Measures Flowzz beside its peers: the same jobs, the same Valkey, the same clock, in interleaved rounds.
 
-    make bench                                   everything, about 15 minutes; renews docs/performance.md
+    make bench                                   everything, about 15 minutes
+    make bench ARGS=--publish                    the same, and renews docs/performance.md
     make bench ARGS=--quick                      a look, 2 to 3 minutes
     make bench ARGS='--only flowzz,bull --stages drain --rounds 5'
 
@@ -17,8 +18,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import document
 import report
 from installing import PEERS, NotInstalled
+from server import Server
 from stages import curves
 from stages.drain import Metrics, drain
 from stages.enqueue import enqueue
@@ -78,7 +81,7 @@ def main() -> int:
     if not systems:
         raise SystemExit(f"--only {options.only}: no such system; there are {_names(interpreters)}")
     results = report.Results(
-        about=report.about(quick=options.quick),
+        about=report.about(server=_server(), size=_size(options)),
         titles={system.name: system.title for system in systems},
         notes={system.name: system.notes for system in systems},
     )
@@ -88,9 +91,11 @@ def main() -> int:
         if stage in curves.CURVES:
             _measure_curve(stage, [system for system in ready if _is_flowzz(system)], results, options.scale)
             continue
-        _measure(stage, ready, results, rounds=options.rounds or (1 if options.quick else 3), scale=options.scale)
+        _measure(stage, ready, results, rounds=options.rounds, scale=options.scale)
     results.save(options.output)
     print(report.as_text(results))
+    if options.publish:
+        document.publish(results)
     return 1 if results.failures else 0
 
 
@@ -111,12 +116,24 @@ def _options() -> argparse.Namespace:
         metavar="[LABEL=]PATH",
         help="interpreter that has Flowzz installed (default: this one); several, with labels, are compared",
     )
+    parser.add_argument("--publish", action="store_true", help="renew benchmarks/results.json and docs/performance.md")
     parser.add_argument("--output", type=Path, default=LAST, help="where the raw figures go (default: %(default)s)")
     options = parser.parse_args()
     options.scale = options.scale or (0.25 if options.quick else 1.0)
+    options.rounds = options.rounds or (1 if options.quick else 3)
     if options.stages and (unknown := set(options.stages.split(",")) - set(ALL)):
         parser.error(f"--stages: expected some of {', '.join(ALL)}, got {', '.join(sorted(unknown))}")
     return options
+
+
+def _size(options: argparse.Namespace) -> str:
+    rounds = "1 round" if options.rounds == 1 else f"{options.rounds} rounds"
+    return f"{rounds}, {options.scale:.0%} of the jobs"
+
+
+def _server() -> str:
+    with Server() as server:
+        return f"{server.version}, appendonly yes, appendfsync everysec"
 
 
 def _wanted(name: str, only: str | None) -> bool:
