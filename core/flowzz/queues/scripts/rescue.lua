@@ -40,7 +40,12 @@ for _, key in ipairs(redis.call('SMEMBERS', K.awaited)) do
   if not n or slots_taken(key) < n then let_try(key) end
 end
 for _, key in ipairs(redis.call('SMEMBERS', K.workers)) do
-  if redis.call('EXISTS', key) == 0 then redis.call('SREM', K.workers, key) end
+  if redis.call('EXISTS', key) == 0 then
+    redis.call('SREM', K.workers, key)
+    for _, queue_key in ipairs(redis.call('SMEMBERS', K.queues)) do
+      redis.call('SREM', K.workers_of .. string.sub(queue_key, #K.queue + 1), key)
+    end
+  end
 end
 tend_batches(now, stamp)
 trim_own()
