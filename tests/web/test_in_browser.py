@@ -101,7 +101,8 @@ def ids(flowzz: Flowzz) -> Iterator[dict[str, str]]:
 def pages(ids: dict[str, str]) -> list[str]:
     lists = [f"/admin/queues/{queue}" for queue in ("whatsapp", "reports?state=failed", "sync-facebook?state=failed")]
     jobs = [f"/admin/jobs/{ids[state]}" for state in ("completed", "failed", "active", "delayed")]
-    return ["/admin/queues", *lists, *jobs, "/admin/plugins", "/admin/jobs/gone", "/admin/nowhere"]
+    forms = ["/admin/pauses/new", "/admin/schedules/coinzz.sync_sales"]
+    return ["/admin/queues", *lists, *jobs, *forms, "/admin/plugins", "/admin/jobs/gone", "/admin/nowhere"]
 
 
 @pytest.mark.parametrize(
@@ -142,6 +143,50 @@ def test_sign_in_pause_and_resume_with_the_keyboard_alone(open_page: Open, flowz
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_contain_text("Queue whatsapp is paused.")
     assert flowzz.queues.stats(["whatsapp"])[0].pause_reason == "by keyboard"
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_a_line_is_edited_with_the_keyboard_and_mistakes_are_accessible(
+    open_page: Open, flowzz: Flowzz, scheme: str, width: int
+) -> None:
+    page = open_page("/admin/schedules/coinzz.sync_sales", color_scheme=scheme, width=width)
+    page.get_by_label("Cron line").focus()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("61 * * * *")
+    page.keyboard.press("Enter")
+    field = page.get_by_label("Cron line")
+    expect(field).to_be_focused()
+    expect(field).to_have_accessible_description(re.compile("Expected five fields"))
+    assert Axe().run(page).violations_count == 0
+    page.keyboard.press("Control+A")
+    page.keyboard.type("30 6 * * *")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("region", name="Next ticks").get_by_role("listitem")).to_have_count(5)
+    page.get_by_role("button", name="Save").press("Enter")
+    expect(page.get_by_role("status").first).to_contain_text("ticks by the new line")
+    expect(page.locator("ins")).to_have_text("30 6 * * *")
+    assert Axe().run(page).violations_count == 0
+    page.get_by_role("button", name="Revert").press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("ins")).to_have_count(0)
+
+
+def test_a_company_is_paused_with_the_keyboard_and_mistakes_are_accessible(open_page: Open, flowzz: Flowzz) -> None:
+    flowzz.store.add_company("Loja da Ana", "loja-1")
+    page = open_page("/admin/queues")
+    page.get_by_role("link", name="Pause a company or a type of job").press("Enter")
+    page.get_by_label("Company or type of job").focus()
+    page.keyboard.type("Loja")
+    page.get_by_label("Ends after").fill("soon")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Ends after")).to_have_accessible_description(re.compile("such as 30m"))
+    assert Axe().run(page).violations_count == 0
+    page.get_by_label("Ends after").fill("2h")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").first).to_contain_text("Loja da Ana is paused.")
+    assert [pause.name for pause in flowzz.queues.pauses()] == ["loja-1"]
+    assert Axe().run(page).violations_count == 0
 
 
 def test_focus_is_always_visible(open_page: Open) -> None:

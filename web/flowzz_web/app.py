@@ -16,6 +16,7 @@ from flowzz_web.tokens import Tokens
 from flowzz_web.views import (
     admin,
     admin_actions,
+    admin_forms,
     api_auth,
     api_batches,
     api_dead,
@@ -44,7 +45,7 @@ WITHOUT_COOKIES = (
     api_workers,
     webhooks,
 )
-WITH_COOKIES = (admin, admin_actions, auth, health)
+WITH_COOKIES = (admin, admin_actions, admin_forms, auth, health)
 
 LARGEST_FORM = 64 * 1024
 
