@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,10 +22,10 @@ from flowzz.queues import keys
 from flowzz.queues.explain import Reason
 from flowzz.queues.pauses import PauseKind
 from flowzz.settings import Settings
-from flowzz.workers import Worker
 from support.engine import step
 from support.probe import plugin
 from support.waiting import eventually
+from support.working import working
 
 SOON = timedelta(seconds=15)
 
@@ -37,18 +35,6 @@ def app(settings: Settings) -> Iterator[Flowzz]:
     with Flowzz.open(settings, plugins=PluginHost.of([plugin])) as opened:
         opened.store.migrate()
         yield opened
-
-
-@contextmanager
-def working(app: Flowzz) -> Iterator[None]:
-    worker = Worker(app)
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    try:
-        yield
-    finally:
-        worker.stop()
-        thread.join(20)
 
 
 def test_a_worker_starts_no_more_in_a_window_than_the_rate_admits(app: Flowzz, tmp_path: Path) -> None:
@@ -147,3 +133,19 @@ def test_every_definition_of_the_probe_plugin_loads() -> None:
     host = PluginHost.of([plugin])
     assert [record.problem for record in host.records] == [None]
     assert isinstance(host.job("probe.limited"), JobDefinition)
+
+
+def test_the_small_companies_are_done_before_the_200th_job_of_a_big_one(app: Flowzz) -> None:
+    """Ten thousand jobs of one company wait when ninety-nine others enqueue one each; a real worker runs them."""
+    app.enqueue_many([("probe.work", {"empresaId": "big"})] * 10_000)
+    small = {app.enqueue("probe.work", {"empresaId": f"loja-{n}"}) for n in range(99)}
+    waiting, before = set(small), 0
+    with working(app, concurrency=10):
+        for event in app.queues.events("0", SOON):
+            if event.name == "completed":
+                waiting.discard(event.subject)
+                before += event.subject not in small
+            if not waiting:
+                break
+    assert not waiting
+    assert before < 200

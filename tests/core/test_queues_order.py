@@ -21,6 +21,10 @@ from support.engine import completed, ended, failure_text, new_job, step
 from support.waiting import eventually
 
 
+TENTH = 0.2
+"""Milliseconds: a step tells its time rounded to a tenth."""
+
+
 def put(queues: Queues, *ids: str, lane: Lane) -> None:
     queues.transitions.enqueue([new_job(job_id, lane=lane) for job_id in ids])
 
@@ -103,6 +107,30 @@ def test_a_rate_admits_exactly_its_number_in_any_window_and_others_flow(queues: 
     assert drain(queues, 50) == ["slow-10", "slow-11", "slow-12"]
     assert drain(queues, 50) == []
     assert queues.job("slow-13").attempts_made == 0
+
+
+def test_no_window_of_real_time_has_more_starts_than_the_rate_and_none_is_wasted(queues: Queues) -> None:
+    """The clock is Redis's own: every step says when it was, and each window that begins with a start is looked at."""
+    period, rate = 250, 10
+    limited = Lane(limits=(LimitKey("phone:1", rate, period),))
+    put(queues, *[f"slow-{n:02}" for n in range(35)], lane=limited)
+    put(queues, *[f"free-{n}" for n in range(40)], lane=Lane(limits=(LimitKey("phone:2", 100, period),)))
+    starts: list[tuple[float, str]] = []
+
+    def all_started() -> bool:
+        reply = step(queues, want=3)
+        starts.extend((reply.now_ms, claim.job_id) for claim in reply.claims)
+        if not reply.claims:
+            oldest = [moment for moment, job_id in starts if job_id.startswith("slow")][-rate]
+            assert abs(reply.next_due_ms - oldest - period) < TENTH, "the next starts when the oldest leaves, no later"
+        return len(starts) == 75
+
+    eventually(all_started)
+    slow = [moment for moment, job_id in starts if job_id.startswith("slow")]
+    assert [job_id for _, job_id in starts if job_id.startswith("slow")] == [f"slow-{n:02}" for n in range(35)]
+    assert all(later - first > period - TENTH for first, later in zip(slow, slow[rate:], strict=False))
+    free = [moment for moment, job_id in starts if job_id.startswith("free")]
+    assert any(slow[rate - 1] < moment < slow[rate] for moment in free), "other keys flow while this one waits"
 
 
 def let_time_pass(raw: redis.Redis, key: str, admissions: int) -> None:
