@@ -116,7 +116,7 @@ PRUNING = Key(
     "flowzz:pruning",
     "",
     "hash",
-    "'queue:…' or 'unique' → when to prune it again, Unix ms; cursor in the unique keys",
+    "'queue:…' or 'unique' → when to prune it again, Unix ms; cursors in the unique keys and in all keys",
 )
 STEPS = Key("steps", "flowzz:steps:", "job id", "hash", "finished durable step → its result (JSON); a year")
 KEEPS = Key(
