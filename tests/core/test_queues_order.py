@@ -20,7 +20,6 @@ from flowzz.queues.pauses import Pause, PauseKind
 from support.engine import completed, ended, failure_text, new_job, step
 from support.waiting import eventually
 
-
 TENTH = 0.2
 """Milliseconds: a step tells its time rounded to a tenth."""
 

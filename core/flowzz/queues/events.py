@@ -127,7 +127,7 @@ def _order(entry: str) -> tuple[int, int]:
 
 
 def follow(client: Any, since: str, block: timedelta) -> Iterator[Event]:
-    """The events after ``since``, then those that come, until none has come for ``block``; a GAP where some are gone."""
+    """The events after ``since``, then those that come, until none comes for ``block``; a GAP where some are gone."""
     entry, place = _position(since)
     deadline = time.monotonic() + block.total_seconds()
     while True:
