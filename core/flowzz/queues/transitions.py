@@ -312,7 +312,7 @@ class Transitions:
     ) -> tuple[str, int] | None:
         """Let finished jobs of one queue go that are too old or too large: (queue, how many); None when none is due.
 
-        The queue '' stands for duplicates keys that no job has any more. Call it until it gives None.
+        The queue '' stands for what jobs that are gone left. Call it until it gives None.
         """
         pruned = self._run("prune", [interval_ms, keep_completed_s, keep_failed_s, keep_bytes, limit])
         return (pruned[0].decode(), int(pruned[1])) if pruned else None

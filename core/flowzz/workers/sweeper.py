@@ -64,7 +64,7 @@ class Sweeper:
             queue, count = pruned
             gone += count
             if count:
-                log.info("finished work pruned" if queue else "keys of jobs that are gone freed", queue=queue, count=count)
+                log.info("finished work pruned" if queue else "keys of lost jobs freed", queue=queue, count=count)
         return gone
 
     def _warn_of_eviction(self) -> None:
