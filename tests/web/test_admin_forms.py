@@ -114,7 +114,7 @@ class TestTheLineOfASchedule:
     @pytest.mark.parametrize(
         ("cron", "timezone", "field", "says"),
         [
-            ("61 * * * *", "UTC", "cron", "Expected five fields"),
+            ("61 * * * *", "UTC", "cron", "higher than the maximum value (59)"),
             ("* * * *", "UTC", "cron", "Expected five fields"),
             ("0 0 30 2 *", "UTC", "cron", "no such day comes"),
             ("", "UTC", "cron", "Expected five fields"),

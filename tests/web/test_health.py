@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -21,10 +22,41 @@ from flowzz.settings import Settings
 from flowzz_web import create_app
 from support import gallery
 from support.servers import start_valkey
+from support.visiting import HTML, csrf_token
 from support.waiting import eventually
 
 STATS = ["waiting", "active", "completed", "failed", "delayed", "paused"]
 SALES = {"empresaId": "loja-1"}
+JOB = {"job": "coinzz.sync_sales", "payload": SALES}
+READS = {
+    "/api/v1/batches/<batch_id>": "",
+    "/api/v1/dead": "",
+    "/api/v1/events": "",
+    "/api/v1/jobs": "?queue=whatsapp",
+    "/api/v1/jobs/<path:job_id>": "",
+    "/api/v1/jobs/<path:job_id>/explain": "",
+    "/api/v1/limits": "",
+    "/api/v1/pauses": "",
+    "/api/v1/quarantine": "",
+    "/api/v1/queues": "",
+    "/api/v1/schedules": "",
+    "/api/v1/schedules/<name>": "",
+    "/api/v1/workers": "",
+}
+"""Every GET of the API that asks Redis, and its query."""
+WITHOUT_REDIS = {"/api/v1/plugins", "/api/v1/plugins/<name>"}
+WRITES = {
+    "/api/v1/jobs": JOB,
+    "/api/v1/jobs/bulk": {"jobs": [JOB]},
+    "/api/v1/batches": {"jobs": [JOB]},
+    "/api/v1/chains": {"jobs": [JOB, JOB]},
+    "/api/v1/jobs/x/retry": None,
+    "/api/v1/jobs/x/cancel": {},
+    "/api/v1/dead/replay": {"all": True},
+    "/api/v1/pauses": {"kind": "job", "name": "coinzz.sync_sales"},
+    "/api/v1/queues/whatsapp/pause": {},
+    "/api/v1/schedules/coinzz.sync_sales/run": {},
+}
 
 
 def test_all_is_well(client: FlaskClient) -> None:
@@ -118,3 +150,35 @@ class TestWithoutRedis:
             assert answer.status_code == 503
             assert "Redis, where the jobs are kept, cannot be reached." in answer.text
         assert browser.get("/admin/plugins", headers={"Accept": "text/html"}).status_code == 200
+
+    def test_every_other_route_says_so_too(
+        self, server: ValkeyServer, app: Flask, client: FlaskClient, bearer: Callable[..., dict[str, str]]
+    ) -> None:
+        rules = {rule.rule for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}
+        assert {rule for rule in rules if rule.startswith("/api/v1")} == {*READS, *WITHOUT_REDIS}
+        headers = bearer()
+        server.stop()
+        for rule, query in READS.items():
+            path = re.sub(r"<(path:)?(batch_id|job_id)>", "x", rule).replace("<name>", "coinzz.sync_sales") + query
+            answer = client.get(path, headers=headers)
+            assert (answer.status_code, answer.mimetype) == (503, "application/problem+json"), path
+        for path, body in WRITES.items():
+            answer = client.post(path, json=body, headers=headers)
+            assert (answer.status_code, answer.mimetype) == (503, "application/problem+json"), path
+        assert client.get("/api/v1/plugins", headers=headers).status_code == 200
+
+    def test_the_forms_show_that_page_too(self, server: ValkeyServer, as_role: Callable[..., FlaskClient]) -> None:
+        browser = as_role("admin")
+        schedule = "/admin/schedules/coinzz.sync_sales"
+        token = csrf_token(browser, "/admin/queues")
+        server.stop()
+        line = {"cron": "5 * * * *", "timezone": "UTC", "then": "save", "csrf_token": token}
+        pause = {"target": "job:coinzz.sync_sales", "csrf_token": token}
+        for path, form in (
+            ("/admin/pauses/new", None),
+            (schedule, None),
+            ("/admin/pauses/new", pause),
+            (schedule, line),
+        ):
+            answer = browser.open(path, method="POST" if form else "GET", data=form, headers=HTML)
+            assert (answer.status_code, "cannot be reached" in answer.text) == (503, True), path

@@ -17,7 +17,7 @@ from flowzz.jobs.cron import next_tick, trigger, zone_of
 from flowzz.jobs.durations import parse_duration
 from flowzz.queues.pauses import PauseKind
 from flowzz.scheduling import EffectiveSchedule, Schedules
-from flowzz_web.current import audit, the_flowzz, visitor
+from flowzz_web.current import audit, the_flowzz, visitor, who
 from flowzz_web.languages import translate as _
 from flowzz_web.views.admin_actions import LONGEST_REASON
 
@@ -25,6 +25,7 @@ blueprint = Blueprint("forms", __name__, url_prefix="/admin")
 
 TICKS_PREVIEWED = 5
 ANY_ZONE = "UTC"
+CRON_FIELDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def pause() -> ResponseReturnValue:
         wrong["lasts"] = Wrong(_("Expected a time such as 30m, 2h or 1d12h, or nothing."), str(error))
     if wrong:
         return _pause_page(PauseForm(target, reason, lasts, wrong)), 422
-    the_flowzz().pause(PauseKind(kind), name, reason, until=until)
+    the_flowzz().pause(PauseKind(kind), name, reason, until=until, by=who())
     audit(f"{kind}.pause", name, {"reason": reason, "until": until.isoformat() if until else None})
     shown = _targets()[kind][name]
     flash(_("%(name)s is paused. Active jobs finish; waiting jobs stay.", name=shown), "done")
@@ -131,12 +132,15 @@ def _wrong_line(cron: str, timezone: str) -> dict[str, Wrong]:
     wrong = {}
     try:
         zone_of(timezone)
-    except ConfigurationError as error:
-        wrong["timezone"] = Wrong(_("Expected an IANA time zone such as America/Sao_Paulo."), str(error))
+    except ConfigurationError:
+        wrong["timezone"] = Wrong(_("Expected an IANA time zone such as America/Sao_Paulo."))
     try:
         trigger(cron, ANY_ZONE)
     except ConfigurationError as error:
-        wrong["cron"] = Wrong(_("Expected five fields: minute, hour, day, month, weekday."), str(error))
+        if len(cron.split()) == CRON_FIELDS:
+            wrong["cron"] = Wrong(_("This line cannot be read, or never ticks."), str(error))
+        else:
+            wrong["cron"] = Wrong(_("Expected five fields: minute, hour, day, month, weekday."))
     return wrong
 
 
