@@ -163,7 +163,7 @@ class Queues:
     def own_address(self) -> str:
         """``address:port`` of this process as Redis sees it; 'unknown' of a Redis before 6.2, which cannot say."""
         with redis_errors(), suppress(ResponseError):
-            return str(self._clients.quick.client_info()["addr"])
+            return str(self._clients.commands.client_info()["addr"])
         return "unknown"
 
     def workers(self) -> list[WorkerInfo]:

@@ -260,11 +260,11 @@ class Transitions:
         arguments += (len(queues), *queues)
         for execution in executions:
             arguments += execution
-        return [int(answer) for answer in self._run("renew", arguments, self._clients.quick)]
+        return [int(answer) for answer in self._run("renew", arguments, self._clients.steady)]
 
     def deregister(self, worker: str, queues: Sequence[str]) -> None:
         """Take the worker off the lists; its leases are not touched."""
-        self._run("deregister", [worker, *queues], self._clients.quick)
+        self._run("deregister", [worker, *queues], self._clients.steady)
 
     def report(
         self,

@@ -13,10 +13,11 @@ log = structlog.get_logger("flowzz.worker")
 class Heartbeat:
     """Calls ``beat`` in a thread of its own every ``every_s`` seconds, the first time after as long, until stopped.
 
-    A beat that raises is logged and the next one comes: a worker without its heartbeat would lose all its leases.
+    A beat that gives a number of seconds wants the next one after that time instead. One that raises is logged and the
+    next one comes: a worker without its heartbeat would lose all its leases.
     """
 
-    def __init__(self, name: str, every_s: float, beat: Callable[[], object]) -> None:
+    def __init__(self, name: str, every_s: float, beat: Callable[[], float | None]) -> None:
         self._every_s = every_s
         self._beat = beat
         self._stopped = threading.Event()
@@ -32,8 +33,13 @@ class Heartbeat:
             self._thread.join(wait_s)
 
     def _go_on(self) -> None:
-        while not self._stopped.wait(self._every_s):
+        wait_s = self._every_s
+        while not self._stopped.wait(wait_s):
+            wait_s = self._every_s
             try:
-                self._beat()
+                asked_s = self._beat()
             except Exception:
                 log.exception("a heartbeat failed", thread=self._thread.name)
+                continue
+            if asked_s is not None:
+                wait_s = asked_s

@@ -1,7 +1,8 @@
 """The lease keeper: a thread that job code cannot starve of its connection, renewing what the worker holds.
 
-It counts its trust from before it sent the last renewal that was answered: when the lease would have ended by then, the
-executions are told that they lost it, because another worker may have them by now.
+Trust counts from the moment before the last answered renewal was sent. A second thread, the fence, waits for nobody:
+shortly before the leases would end by that count it tells the executions that they lost them, because another worker
+may have them soon.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from flowzz.workers.reporter import Reporter
 log = structlog.get_logger("flowzz.worker")
 
 REGISTRATION_TTL_S = 60
+AGAIN_S = 1.0
+"""A heartbeat that failed is repeated this soon."""
+MOST_MARGIN_S = 1.0
+"""The fence comes this long before the end of the lease, or a fifth of a short lease."""
 Held = tuple[Claim, Reporter]
 
 
@@ -44,12 +49,16 @@ class LeaseKeeper:
         self._held = held
         self._registration = registration
         self._trusted_from = time.monotonic()
+        self._margin = min(MOST_MARGIN_S, lease / 5)
         self._thread = Heartbeat("flowzz-leases", heartbeat, self._keep)
+        self._fence = Heartbeat("flowzz-fence", lease - self._margin, self._guard)
 
     def start(self) -> None:
         self._thread.start()
+        self._fence.start()
 
     def stop(self) -> None:
+        self._fence.stop()
         self._thread.stop(wait_s=5)
 
     def beat(self) -> None:
@@ -72,15 +81,23 @@ class LeaseKeeper:
             elif answer == 2:
                 reporter.mark_canceled()
 
-    def _keep(self) -> None:
+    def _keep(self) -> float | None:
         try:
             self.beat()
         except QueueUnavailable as error:
-            self._lose_faith(error)
+            silent = time.monotonic() - self._trusted_from
+            log.warning("heartbeat failed", error=str(error), silent_s=round(silent, 1))
+            return min(self._heartbeat, AGAIN_S)
+        return None
 
-    def _lose_faith(self, error: QueueUnavailable) -> None:
-        silent = time.monotonic() - self._trusted_from
-        log.warning("heartbeat failed", error=str(error), silent_s=round(silent, 1))
-        if silent >= self._lease - self._heartbeat:
-            for _, reporter in self._held():
+    def _guard(self) -> float:
+        """Fence what may be lost; seconds until there may be more."""
+        now, trusted_for = time.monotonic(), self._lease - self._margin
+        left = self._trusted_from + trusted_for - now
+        if left > 0:
+            return left
+        for claim, reporter in self._held():
+            if not reporter.lease_lost and now >= reporter.claimed_at + trusted_for:
+                log.error("lease given up: no heartbeat was answered", job=claim.job, job_id=claim.job_id)
                 reporter.mark_lost()
+        return self._margin / 2

@@ -28,6 +28,7 @@ class Reporter:
         self._timeout = timedelta(0)
         self._told: Callable[[], None] | None = None
         self.began_at = clock.now()
+        self.claimed_at = time.monotonic()
 
     def begin(self, timeout: timedelta) -> None:
         """The handler starts now and has ``timeout``; later reports raise JobTimeout."""

@@ -1,7 +1,8 @@
 """A plugin for tests of faults: every job writes its runs and its one effect into a sink.
 
-``faults.alpha`` and ``faults.beta`` in queues of those names; in alpha too ``faults.apart`` in a process of its own,
-``faults.limited`` (one at a time a company, ten a second in all) and ``faults.only`` (unique by ``number``).
+``faults.alpha`` and ``faults.beta`` in queues of those names; in alpha too ``faults.limited`` (one at a time a company, fifty
+a second in all) and ``faults.only`` (unique by ``number``). The plugin ``apart`` has ``apart.work``, in a process of its own:
+a worker that loads it starts a nursery, which takes a second.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from flowzz.jobs.payload import Payload, Result
 from flowzz.jobs.retry import Fixed
 from flowzz.plugins.contributions import MissedTick, Plugin, Schedule
 from flowzz.plugins.hookspecs import hookimpl
+from support.faults import points
 from support.faults.sink import Sink
 
 AGAIN = Fixed(attempts=3, delay=timedelta(milliseconds=50))
@@ -26,8 +28,8 @@ OFTEN = 1000
 """A job here may lose its worker so often: what is under test is that it runs, not that it is given up."""
 SCHEDULE = "faults.hourly"
 SINK_VARIABLE = "FAULTS_SINK"
-PLUGIN = "support.faults.jobs:plugin"
-"""By name, so that the processes of jobs find it too."""
+PLUGIN, APART = "support.faults.jobs:plugin", "support.faults.jobs:apart_plugin"
+"""By name, so that the processes of jobs find them too."""
 
 
 class Effect(Payload):
@@ -72,20 +74,36 @@ def _job(name: str, queue: str, **options: Any) -> JobDefinition[Effect, Done]:
     return job(name, queue=queue, retry=AGAIN, max_stalled=OFTEN, **options)(handler)
 
 
+@job("faults.watchful", queue="alpha", retry=AGAIN, max_stalled=OFTEN)
+def watchful(ctx: JobContext, data: Effect) -> Done:
+    """Looks every 10 ms whether it still holds its lease."""
+    sink, execution = Sink(data.sink), execution_of(ctx)
+    with sink.running(ctx.job_id, execution, ctx.attempt):
+        until = time.monotonic() + data.work_ms / 1000
+        while time.monotonic() < until:
+            ctx.raise_if_canceled()
+            time.sleep(0.01)
+        sink.commit(ctx.job_id, ctx.job_id, execution)
+    return Done(attempt=ctx.attempt)
+
+
 JOBS = [
     _job("faults.alpha", "alpha"),
     _job("faults.beta", "beta"),
-    _job("faults.apart", "alpha", isolation="process"),
     _job(
         "faults.limited",
         "alpha",
         limits=[
             Concurrency("faults.company", 1, by="empresa_id"),
-            RateLimit("faults.all", 10, per=timedelta(seconds=1)),
+            RateLimit("faults.all", 50, per=timedelta(seconds=1)),
         ],
     ),
+    watchful,
     _job("faults.only", "alpha", duplicates=Unique(by=("number",))),
 ]
+
+
+APART_JOBS = [_job("apart.work", "alpha", isolation="process")]
 
 
 class Hooks:
@@ -108,4 +126,12 @@ class Hooks:
         return [hourly]
 
 
+class ApartHooks:
+    @hookimpl
+    def flowzz_jobs(self) -> list[object]:
+        return list(APART_JOBS)
+
+
 plugin = Plugin(name="faults", title="Faults", api=">=1,<2", hooks=Hooks())
+apart_plugin = Plugin(name="apart", title="Jobs with processes", api=">=1,<2", hooks=ApartHooks())
+points.arm_children()
