@@ -150,7 +150,7 @@ def test_failed_and_completed_ones_are_bounded_apart(queues: Queues) -> None:
     )
 
 
-@pytest.mark.parametrize("how", ["canceled", "expired", "stalled", "parent"])
+@pytest.mark.parametrize("how", ["canceled", "expired", "stalled", "parent", "parent before"])
 def test_however_it_ends_its_own_retention_counts(queues: Queues, raw: redis.Redis, how: str) -> None:
     keep = Keep(failed=0)
     if how == "canceled":
@@ -168,9 +168,13 @@ def test_however_it_ends_its_own_retention_counts(queues: Queues, raw: redis.Red
     else:
         put(queues, "p")
         child = Admission(keep=keep.dump("a.b")).after(["p"], "fail")
+        if how == "parent before":
+            queues.cancel("p")
         queues.transitions.enqueue([replace(new_job("a"), admission=child)])
-        queues.cancel("p")
-        prune(queues)
+        if how == "parent":
+            queues.cancel("p")
+        else:
+            prune(queues)
     with pytest.raises(JobNotFound):
         queues.job("a")
 

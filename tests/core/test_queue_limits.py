@@ -126,7 +126,7 @@ def test_a_queue_starts_no_more_than_its_rate_in_order_and_nobody_else_waits(
     leave_window(raw, 3)
     assert [name for _ in range(5) for name in claimed(app, want)] == ["a10", "a11", "a12"]
     assert app.queues.job("a13").attempts_made == 0
-    assert status(app, "sync", "rate").used == 10
+    assert status(app, "sync", "rate").used == raw.llen(keys.RATE("r:queue/sync")) == 10
 
 
 def test_the_worker_that_waits_is_told_when_the_oldest_start_leaves_the_window(app: Flowzz, limits: Limits) -> None:
@@ -160,12 +160,25 @@ def test_a_queue_runs_no_more_at_a_time_across_workers_whoever_enqueued(
 def test_a_place_that_the_worker_leaves_free_wakes_another(app: Flowzz, limits: Limits, raw: redis.Redis) -> None:
     limits.set_queue("sync", "ana", concurrency=1)
     put(app, "a", "b")
-    (first,) = step(app.queues).claims
     raw.delete(keys.WAKE("sync"))
+    (first,) = step(app.queues).claims
     assert step(app.queues, worker="w2").claims == []
     assert not raw.exists(keys.WAKE("sync")), "nobody is woken for a queue that is used up"
     step(app.queues, completed(first), want=0)
     assert raw.exists(keys.WAKE("sync"))
+    claimed(app)
+    put(app, "c")
+    raw.delete(keys.WAKE("sync"))
+    limits.set_queue("sync", "ana", concurrency=2)
+    assert raw.exists(keys.WAKE("sync")), "an edit wakes who may be idle"
+
+
+def test_starts_are_remembered_for_a_window_that_became_longer(app: Flowzz, limits: Limits, raw: redis.Redis) -> None:
+    put(app, "a", "b")
+    limits.set_queue("sync", "ana", rate=Rate(1, timedelta(seconds=20)))
+    assert claimed(app) == ["a"]
+    limits.set_queue("sync", "ana", rate=Rate(1, MINUTE))
+    assert raw.pttl(keys.RATE("r:queue/sync")) > 50_000
 
 
 def test_the_definition_counts_when_a_worker_starts_and_holds_for_all_its_threads(app: Flowzz) -> None:
@@ -221,13 +234,13 @@ def test_explain_names_the_limit_of_the_queue(app: Flowzz, limits: Limits) -> No
     limits.set_queue("sync", "ana", concurrency=1)
     step(app.queues)
     told = app.queues.explain("b")
-    assert (told.reason, told.key, told.holders) == (Reason.CONCURRENCY_LIMITED, "sync", ("a",))
+    assert (told.reason, told.key, told.holders) == (Reason.CONCURRENCY_LIMITED, "queue:sync", ("a",))
     assert told.sentence == "queue sync runs at most 1 at a time: a"
     limits.set_queue("sync", "ana", rate=Rate(1, MINUTE), concurrency="none")
     claimed(app)
     put(app, "c")
     told = app.queues.explain("c")
-    assert (told.reason, told.key) == (Reason.RATE_LIMITED, "sync")
+    assert (told.reason, told.key) == (Reason.RATE_LIMITED, "queue:sync")
     assert told.until is not None
     assert "queue sync starts at most 1 in 60 s, the next at" in told.sentence
 
@@ -248,18 +261,26 @@ def test_a_limit_of_jobs_can_be_edited_for_all_values_and_for_one(app: Flowzz, l
     assert one.edited is not None
     assert (one.count, one.defined, one.edited.name, one.edited.was) == (3, "2/60s", "lim.phone", "2/60s")
     assert (every.count, every.edited and every.edited.name) == (None, "lim.phone:2")
+    limits.set("lim.phone:2", "ana", rate=Rate(2, MINUTE))
+    assert status(app, "lim.phone:2", "rate").count == 2, (
+        "beside an edit of all values the definition's rule is an edit"
+    )
     assert limits.revert("lim.phone", "ana")
     assert status(app, "lim.phone:1", "rate").count == 2
 
 
-def test_slots_that_were_taken_while_nothing_limited_count_when_it_does_again(app: Flowzz, limits: Limits) -> None:
+def test_slots_that_were_taken_while_nothing_limited_count_when_it_does_again(
+    app: Flowzz, limits: Limits, raw: redis.Redis
+) -> None:
     limits.clear("lim.all", "ana")
     for n in range(6):
         app.enqueue("lim.run", {"phone": str(n)})
     assert len(claimed(app, 4)) == 4
     limits.revert("lim.all", "ana")
     assert claimed(app) == []
+    assert raw.exists(keys.AWAITED(), keys.AWAITING("c:lim.all")) == 2
     limits.set("lim.all", "ana", concurrency=5)
+    assert raw.exists(keys.AWAITED(), keys.AWAITING("c:lim.all")) == 0
     assert len(claimed(app)) == 1
 
 

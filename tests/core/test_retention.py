@@ -83,7 +83,9 @@ def test_what_is_older_than_it_is_kept_goes_with_all_its_keys(queues: Queues, ra
     age(raw, keys.FINISHED, 29, "new")
     age(raw, keys.FAILED, 31, "dead")
     age(raw, keys.FAILED, 366, "long-dead")
-    assert prune(queues)["sync"] == 2
+    finish(queues, "canceled", "unwanted")
+    age(raw, keys.CANCELED, 366, "unwanted")
+    assert prune(queues)["sync"] == 3
     assert (left(queues, JobState.COMPLETED), left(queues, JobState.FAILED)) == (["new"], ["dead"])
     assert [key for key in raw.keys("*") if b"old" in key or b"long-dead" in key] == []
 

@@ -170,7 +170,9 @@ def _queue_limited(
     if most is not None and client.zcard(keys.WIP(queue)) >= most:
         holders = tuple(sorted(member.decode().partition(":")[0] for member in client.zrange(keys.WIP(queue), 0, -1)))
         sentence = f"queue {queue} runs at most {most} at a time: {', '.join(holders)}"
-        return Explanation(reason=Reason.CONCURRENCY_LIMITED, sentence=sentence, key=queue, holders=holders, **facts)
+        return Explanation(
+            reason=Reason.CONCURRENCY_LIMITED, sentence=sentence, key=f"queue:{queue}", holders=holders, **facts
+        )
     if rate is not None:
         now_s, micros = client.time()
         moments = client.lrange(keys.RATE(queue_key(queue, "rate")), -rate[0], -1)
@@ -178,7 +180,9 @@ def _queue_limited(
             sentence = (
                 f"queue {queue} starts at most {rate[0]} in {rate[1] / 1000:g} s, the next at {until:%H:%M:%S} UTC"
             )
-            return Explanation(reason=Reason.RATE_LIMITED, sentence=sentence, key=queue, until=until, **facts)
+            return Explanation(
+                reason=Reason.RATE_LIMITED, sentence=sentence, key=f"queue:{queue}", until=until, **facts
+            )
     return None
 
 
