@@ -315,6 +315,15 @@ def test_a_new_job_wakes_one_idle_worker_and_the_rest_of_a_batch_the_next(queues
     assert queues.transitions.await_news(["sync"], 0.01)
 
 
+def test_counting_the_jobs_of_a_worker_that_has_gone_leaves_no_registration_for_ever(
+    queues: Queues, raw: redis.Redis
+) -> None:
+    queues.transitions.enqueue([new_job("a")])
+    (claim,) = step(queues).claims
+    assert step(queues, completed(claim)).verdicts == [1]
+    assert 0 < raw.ttl(keys.WORKER("w1")) <= 60
+
+
 def test_counting_and_reading_change_nothing(queues: Queues, raw: redis.Redis) -> None:
     queues.transitions.enqueue([new_job("a"), new_job("b")])
     step(queues, want=1)

@@ -64,6 +64,10 @@ end
 for registry, kind in pairs(touched) do
   trim(registry, keep[kind])
 end
+-- Its registration had expired, and counting its jobs made one that never would: it lives until the next heartbeat or ends.
+if #verdicts > 0 and redis.call('TTL', K.worker .. worker) == -1 then
+  redis.call('EXPIRE', K.worker .. worker, 60)
+end
 
 -- Suspended, paused, limited: who uses none of them pays one look for all.
 local special = (want > 0 or #verdicts > 0) and redis.call('EXISTS', K.suspended, K.paused, K.limited) > 0
