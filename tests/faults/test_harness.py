@@ -17,17 +17,17 @@ from flowzz.plugins.host import PluginHost
 from flowzz.queues import keys
 from flowzz.settings import Settings
 from support.faults.invariants import assert_invariants, broken, gather, quiesced
-from support.faults.jobs import PLUGIN
+from support.faults.jobs import APART, PLUGIN
 from support.faults.producing import Answer, ProducerLog
 from support.faults.sink import Sink
 from support.working import working
 
-NAMES = ("faults.alpha", "faults.beta", "faults.apart", "faults.limited", "faults.only")
+NAMES = ("faults.alpha", "faults.beta", "apart.work", "faults.limited", "faults.only")
 
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flowzz]:
-    with Flowzz.open(settings, plugins=PluginHost.of([PLUGIN])) as opened:
+    with Flowzz.open(settings, plugins=PluginHost.of([PLUGIN, APART])) as opened:
         opened.store.migrate()
         yield opened
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,12 @@ class Ending:
 
     execution: str
     outcome: str
+    error: str = ""
+
+    @property
+    def was_lost(self) -> bool:
+        """Its worker, or its process, was lost."""
+        return self.outcome == "stalled" or self.error in ("Stalled", "JobCrashed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,4 +130,5 @@ def _texts(fields: Sequence[bytes | None]) -> tuple[str, str, str]:
 
 
 def _ending(entry: dict[bytes, bytes]) -> Ending:
-    return Ending(entry.get(b"execution_id", b"").decode(), entry.get(b"outcome", b"").decode())
+    error = json.loads(entry.get(b"error") or b"{}").get("type", "")
+    return Ending(entry.get(b"execution_id", b"").decode(), entry.get(b"outcome", b"").decode(), error)

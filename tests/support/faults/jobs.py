@@ -1,8 +1,8 @@
 """A plugin for tests of faults: every job writes its runs and its one effect into a sink.
 
-``faults.alpha`` and ``faults.beta`` in queues of those names; in alpha too ``faults.limited`` (one at a time a company, fifty
-a second in all) and ``faults.only`` (unique by ``number``). The plugin ``apart`` has ``apart.work``, in a process of its own:
-a worker that loads it starts a nursery, which takes a second.
+``faults.alpha`` and ``faults.beta`` in queues of those names; in alpha too ``faults.limited`` (one at a time a company,
+fifty a second in all) and ``faults.only`` (unique by ``number``). The plugin ``apart`` has ``apart.work``, in a process
+of its own: a worker that loads it starts a nursery, which takes a second.
 """
 
 from __future__ import annotations

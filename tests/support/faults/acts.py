@@ -1,0 +1,153 @@
+"""What each role does with its life. Told by its environment, like the real commands; armed if that names a point.
+
+Each comes to an end by itself, or on SIGTERM; each may be repeated from the start by a process that knows nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from flowzz import app as flowzz_app
+from flowzz import clock
+from flowzz.app import Flowzz
+from flowzz.jobs.options import EnqueueOptions
+from flowzz.plugins.host import PluginHost
+from flowzz.queues import dead
+from flowzz.scheduling import Scheduler
+from flowzz.settings import Settings
+from flowzz.store import Role
+from flowzz.workers import Worker
+from flowzz.workers.sweeper import Sweeper
+from flowzz_web import create_app
+from support.faults import points
+from support.faults.jobs import APART, PLUGIN, SINK_VARIABLE
+from support.faults.producing import Answer, ProducerLog
+
+LOG_VARIABLE = "FAULTS_LOG"
+STEM_VARIABLE = "FAULTS_STEM"
+COUNT_VARIABLE = "FAULTS_COUNT"
+CLOCK_VARIABLE = "FAULTS_NOW"
+APART_VARIABLE = "FAULTS_APART"
+"""Set: jobs with processes of their own too."""
+NONCE = "one"
+SMALL_BATCH = 4
+"""Bulk calls are split here, instead of at 500 and 100 jobs, so that a few jobs make several calls."""
+
+
+@contextmanager
+def _opened() -> Iterator[Flowzz]:
+    plugins = [PLUGIN, APART] if os.environ.get(APART_VARIABLE) else [PLUGIN]
+    with Flowzz.open(Settings.load(), plugins=PluginHost.of(plugins)) as app:
+        points.arm_from_environment("self")
+        yield app
+
+
+def worker() -> None:
+    """All queues, until SIGTERM."""
+    with _opened() as app:
+        role = Worker(app)
+        signal.signal(signal.SIGTERM, lambda *_: role.stop())
+        role.run()
+
+
+def scheduler() -> None:
+    """One look at a clock that stands still."""
+    moment = datetime.fromisoformat(os.environ[CLOCK_VARIABLE])
+    clock.now = lambda: moment
+    with _opened() as app:
+        Scheduler(app).run_due()
+
+
+def sweeper() -> None:
+    """Rescue, prune, mend; three times, since mend looks from the second call on, and puts back at the second sight."""
+    with _opened() as app:
+        sweeper = Sweeper(app)
+        for _ in range(3):
+            while sweeper.once():
+                pass
+            sweeper.prune()
+            app.queues.transitions.mend(keep_failed=app.settings.keep_failed, astray_for_ms=0)
+
+
+def web() -> None:
+    """An administrator replays all that is dead, over HTTP."""
+    dead.BATCH = SMALL_BATCH
+    with _opened() as app:
+        site = create_app(app)
+        (user,) = [one for one in app.store.users() if one.role is Role.ADMIN]
+        token = site.extensions["flowzz"].tokens.issue(user)
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = site.test_client().post("/api/v1/dead/replay", json={"all": True}, headers=headers)
+        assert answer.status_code == 200, answer.text
+
+
+def _told(number: int) -> tuple[dict[str, Any], EnqueueOptions]:
+    payload = {"sink": os.environ[SINK_VARIABLE], "number": number, "empresa_id": f"loja-{number % 3}"}
+    return payload, EnqueueOptions(job_id=f"{os.environ[STEM_VARIABLE]}-{number}", nonce=NONCE)
+
+
+def _count() -> int:
+    return int(os.environ[COUNT_VARIABLE])
+
+
+def producer() -> None:
+    """One by one; what is accepted is not tried again."""
+    log = ProducerLog(Path(os.environ[LOG_VARIABLE]))
+    accepted = {one.job_id for one in log.tries().values() if one.answer is Answer.ACK}
+    with _opened() as app:
+        for number in range(_count()):
+            payload, options = _told(number)
+            if options.job_id in accepted:
+                continue
+            job = ("faults.alpha", "faults.beta", "faults.only")[number % 3]
+            with log.trying((str(options.job_id), NONCE)):
+                app.enqueue(job, payload, options)
+
+
+def bulk_producer() -> None:
+    """Many in several calls."""
+    flowzz_app.BULK = SMALL_BATCH
+    log = ProducerLog(Path(os.environ[LOG_VARIABLE]))
+    jobs = [("faults.alpha", *_told(number)) for number in range(_count())]
+    with _opened() as app, log.trying(*[(str(options.job_id), NONCE) for _, _, options in jobs]):
+        app.enqueue_many(jobs)
+
+
+def flow_producer() -> None:
+    """A chain of three, then a batch with a callback."""
+    log = ProducerLog(Path(os.environ[LOG_VARIABLE]))
+    links = [("faults.alpha", *_told(number)) for number in range(3)]
+    members = [("faults.beta", *_told(number)) for number in range(3, _count())]
+    batch = f"{os.environ[STEM_VARIABLE]}-batch"
+    done = ("faults.alpha", _told(0)[0])
+    ids = [str(options.job_id) for _, _, options in members] + [f"{batch}-done"]
+    with _opened() as app:
+        with log.trying(*[(str(options.job_id), NONCE) for _, _, options in links]):
+            app.chain(links)
+        with log.trying(*[(job_id, NONCE) for job_id in ids]):
+            app.batch(members, callback=done, batch_id=batch, nonce=NONCE)
+
+
+ROLES: dict[str, Callable[[], None]] = {
+    act.__name__: act for act in (worker, scheduler, sweeper, web, producer, bulk_producer, flow_producer)
+}
+
+
+def environment_of_producer(log: ProducerLog, sink: Path, stem: str, count: int) -> dict[str, str]:
+    return {
+        LOG_VARIABLE: str(log.path),
+        SINK_VARIABLE: str(sink),
+        STEM_VARIABLE: stem,
+        COUNT_VARIABLE: str(count),
+    }
+
+
+def point_in_environment(point: points.Point) -> dict[str, str]:
+    return {points.VARIABLE: json.dumps(json.loads(point.dump()))}
