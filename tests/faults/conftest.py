@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from support.faults.chaos import Toll
 from support.faults.crashes import Tally
 
 COLUMNS = ("points", "lost", "once", "twice", "rerun")
@@ -31,17 +32,28 @@ def tell(record_property: Callable[[str, object], None], seed: int) -> Callable[
     return note
 
 
+@pytest.fixture
+def tell_toll(record_property: Callable[[str, object], None], seed: int) -> Callable[[Toll], None]:
+    """Puts what chaos came to under the table."""
+
+    def note(toll: Toll) -> None:
+        print(f"FLOWZZ_SEED={seed} {toll}")
+        record_property("chaos", f"seed {seed}: {toll}")
+
+    return note
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    rows = [
-        value
-        for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
-        for name, value in report.user_properties
-        if name == "faults" and report.when == "call"
-    ]
+    reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+    told = [one for report in reports if report.when == "call" for one in report.user_properties]
+    rows = [value for name, value in told if name == "faults"]
     if rows:
-        terminalreporter.section("faults: kill -9 at every round trip")
+        terminalreporter.section("kill -9 before and after each round trip")
         terminalreporter.line(f"{'role':40}" + "".join(f"{column:>8}" for column in COLUMNS))
         for name, *counts, at in rows:
-            terminalreporter.line(
-                f"{name:40}" + "".join(f"{count:8}" for count in counts) + (f"   twice {at}" if at else "")
-            )
+            counted = "".join(f"{count:8}" for count in counts)
+            terminalreporter.line(f"{name:40}{counted}" + (f"   twice {at}" if at else ""))
+    for name, value in told:
+        if name == "chaos":
+            terminalreporter.section("chaos")
+            terminalreporter.line(value)

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,8 @@ CLOCK_VARIABLE = "FAULTS_NOW"
 APART_VARIABLE = "FAULTS_APART"
 """Set: jobs with processes of their own too."""
 NONCE = "one"
+PAUSE_VARIABLE = "FAULTS_PAUSE"
+GROUP = 10
 SMALL_BATCH = 4
 """Bulk calls are split here, instead of at 500 and 100 jobs, so that a few jobs make several calls."""
 
@@ -135,8 +140,55 @@ def flow_producer() -> None:
             app.batch(members, callback=done, batch_id=batch, nonce=NONCE)
 
 
+def crowd() -> None:
+    """Jobs of all kinds in groups of ten: one call for ten, a chain, a batch with its callback, or one by one.
+
+    Whoever takes over repeats what was not accepted, with the same ids, payloads and nonce.
+    """
+    log, stem = ProducerLog(Path(os.environ[LOG_VARIABLE])), os.environ[STEM_VARIABLE]
+    accepted = {one.job_id for one in log.tries().values() if one.answer is Answer.ACK}
+    pause = float(os.environ[PAUSE_VARIABLE])
+    with _opened() as app:
+        for first in range(0, _count(), GROUP):
+            group = [_any_job(number) for number in range(first, first + GROUP)]
+            ids = [str(options.job_id) for _, _, options in group]
+            kind = first // GROUP % 5
+            if kind == 2:
+                ids.append(f"{stem}-{first}b-done")
+            calls: list[tuple[list[str], Callable[[], object]]] = {
+                0: [(ids, lambda group=group: app.enqueue_many(group))],
+                1: [(ids, lambda group=group: app.chain(group))],
+                2: [(ids, lambda group=group, first=first: _batch(app, group, f"{stem}-{first}b"))],
+            }.get(kind) or [([one], lambda job=job: app.enqueue(*job)) for one, job in zip(ids, group, strict=True)]
+            for names, call in calls:
+                if accepted.issuperset(names):
+                    continue
+                with log.trying(*[(name, NONCE) for name in names]):
+                    call()
+                time.sleep(pause * len(names))
+
+
+def _batch(app: Flowzz, group: list[Any], batch: str) -> None:
+    app.batch(group, callback=("faults.beta", group[0][1]), batch_id=batch, nonce=NONCE)
+
+
+def _any_job(number: int) -> tuple[str, dict[str, Any], EnqueueOptions]:
+    """What a number stands for, in this stem; the same each time."""
+    chance = random.Random(f"{os.environ[STEM_VARIABLE]}-{number}")
+    payload, options = _told(number)
+    payload |= {
+        "empresa_id": f"loja-{chance.randrange(7)}",
+        "work_ms": chance.choice([0, 0, 5, 30]),
+        "fail_until": int(chance.random() < 0.05),
+        "reports": chance.random() < 0.1,
+    }
+    delay = timedelta(milliseconds=chance.randrange(500)) if chance.random() < 0.1 else None
+    job = chance.choices(["faults.alpha", "faults.beta", "faults.limited"], [5, 4, 1])[0]
+    return job, payload, replace(options, delay=delay, priority=chance.randint(1, 10))
+
+
 ROLES: dict[str, Callable[[], None]] = {
-    act.__name__: act for act in (worker, scheduler, sweeper, web, producer, bulk_producer, flow_producer)
+    act.__name__: act for act in (worker, scheduler, sweeper, web, producer, bulk_producer, flow_producer, crowd)
 }
 
 
