@@ -1,8 +1,12 @@
-"""Renews ``docs/performance.md`` and its pictures from ``results.json``: ``python benchmarks/document.py``."""
+"""Renews ``docs/performance.md`` and its pictures from ``results.json``: ``python benchmarks/document.py``.
+
+With ``--check`` it only says what is not as it should be.
+"""
 
 from __future__ import annotations
 
 import statistics
+import sys
 from collections.abc import Callable, Sequence
 
 import chart
@@ -85,8 +89,8 @@ COST: list[Cell] = [
     ("bytes kept", "drain", "kept_bytes", ",.0f"),
 ]
 WORKER: list[Cell] = [
-    ("pickup p50 ms", "latency", "p50_ms", ",.2f"),
-    ("p99 ms", "latency", "p99_ms", ",.2f"),
+    ("pickup p50 ms", "idle", "p50_ms", ",.2f"),
+    ("p99 ms", "idle", "p99_ms", ",.2f"),
     ("idle: worker CPU ms/s", "idle", "idle_worker_ms", ",.1f"),
     ("Redis CPU ms/s", "idle", "idle_redis_ms", ",.1f"),
     ("commands/s", "idle", "idle_commands", ",.0f"),
@@ -121,7 +125,11 @@ def _shown(values: Sequence[float], form: str) -> str:
 
 def _about(results: Results) -> str:
     rows = [f"- {name}: {value}" for name, value in results.about.items()]
-    return "\n".join([*rows, *(f"- failed: {failure}" for failure in results.failures)])
+    rows += [f"- failed: {failure}" for failure in results.failures]
+    for name, title in results.titles.items():
+        if (twice := sum(results.values("drain", name, "handled_twice"))) > 0:
+            rows.append(f"- {title} ran {twice:.0f} jobs of its drains twice")
+    return "\n".join(rows)
 
 
 def _floor(results: Results) -> str:
@@ -172,5 +180,17 @@ PARTS: dict[str, Callable[[Results], str]] = {
 }
 
 
+def stale(results: Results) -> list[str]:
+    """Which files are not as they should be."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    old = [DOCUMENT.name] if renewed(text, results) != text else []
+    made = pictures(results)
+    return old + [name for name in made if (PICTURES / name).read_text(encoding="utf-8") != made[name]]
+
+
 if __name__ == "__main__":
-    publish(Results.load(RESULTS))
+    kept = Results.load(RESULTS)
+    if "--check" not in sys.argv:
+        publish(kept)
+    elif names := stale(kept):
+        raise SystemExit(f"{', '.join(names)}: run python benchmarks/document.py")

@@ -68,8 +68,8 @@ COLUMNS = [
     Column("20 ms I/O/s", "io", "rate"),
     Column("enqueue/s", "enqueue", "one_rate"),
     Column("bulk/s", "enqueue", "bulk_rate"),
-    Column("p50 ms", "latency", "p50_ms", digits=1),
-    Column("p99 ms", "latency", "p99_ms", digits=1),
+    Column("p50 ms", "idle", "p50_ms", digits=1),
+    Column("p99 ms", "idle", "p99_ms", digits=1),
     Column("worker µs", "drain", "worker_us"),
     Column("Redis µs", "drain", "redis_us"),
     Column("commands", "drain", "commands", digits=1),
@@ -100,18 +100,13 @@ def as_text(results: Results) -> str:
     columns = [column for column in COLUMNS if column.stage in results.runs]
     rows = [["", *(column.title for column in columns)]]
     for name, title in results.titles.items():
-        if name in results.missing:
-            rows.append([title, f"not installed: {results.missing[name]}"])
-        else:
-            rows.append(
-                [title, *(_cell(results.values(column.stage, name, column.metric), column) for column in columns)]
-            )
-    widths = [
-        max(len(row[at]) for row in rows if len(row) > at and (at != 1 or len(row) > 2))
-        for at in range(len(columns) + 1)
-    ]
+        if name not in results.missing:
+            found = [_cell(results.values(column.stage, name, column.metric), column) for column in columns]
+            rows.append([title, *found])
+    widths = [max(len(row[at]) for row in rows) for at in range(len(columns) + 1)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
-    return "\n".join(["", *lines, *results.failures])
+    missing = [f"{results.titles[name]}: not installed: {reason}" for name, reason in results.missing.items()]
+    return "\n".join(["", *lines, *missing, *results.failures])
 
 
 def _cell(values: list[float], column: Column) -> str:

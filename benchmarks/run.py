@@ -14,8 +14,8 @@ import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import document
@@ -23,10 +23,8 @@ import report
 from installing import PEERS, NotInstalled
 from server import Server
 from stages import curves
-from stages.drain import Metrics, drain
-from stages.enqueue import enqueue
-from stages.floor import floor
-from stages.idle import idle, latency
+from stages.drain import Metrics
+from stages.table import STAGES
 from systems import System, all_systems
 from workers import Failed
 
@@ -34,52 +32,18 @@ FAILURES = (Failed, OSError, subprocess.SubprocessError)
 LAST = PEERS / "last.json"
 
 
-@dataclass(frozen=True)
-class Stage:
-    """``run(system, scale)`` measures once; ``rounds`` None: as many as were asked for."""
-
-    run: Callable[[System, float], Metrics]
-    rounds: int | None = None
-    fits: Callable[[System], bool] = lambda system: not system.name.endswith("-keep")
-
-
-def _jobs(system: System, scale: float) -> int:
-    return max(100, round(system.jobs * scale))
-
-
-def _io_jobs(system: System, scale: float) -> int:
-    return max(20, round(system.io_concurrency * 40 * scale))
-
-
-def _is_flowzz(system: System) -> bool:
-    """Ours, without the variants."""
-    return system.is_ours and not system.name.endswith(("-async", "-keep"))
-
-
-STAGES: dict[str, Stage] = {
-    "enqueue": Stage(
-        lambda system, scale: enqueue(system, round(3_200 * scale), round(10_200 * scale)),
-        fits=lambda system: system.name not in {"rq-fork", "celery-threads"} and "-" not in system.name,
-    ),
-    "drain": Stage(lambda system, scale: drain(system, _jobs(system, scale)), fits=lambda system: True),
-    "two": Stage(
-        lambda system, scale: drain(system, _jobs(system, scale) * 2, workers=2),
-        fits=lambda system: system.two and not system.name.endswith("-keep"),
-    ),
-    "io": Stage(lambda system, scale: drain(system, _io_jobs(system, scale), job="io")),
-    "latency": Stage(lambda system, scale: latency(system, round(150 * scale)), rounds=2),
-    "floor": Stage(lambda system, scale: floor(system, _jobs(system, scale)), fits=_is_flowzz),
-    "idle": Stage(lambda system, scale: idle(system, max(1.0, 5 * scale)), rounds=1),
-}
 ALL = [*STAGES, *curves.CURVES]
 
 
 def main() -> int:
+    """1 when something could not be measured."""
     options = _options()
     interpreters = dict(("", given) if "=" not in given else tuple(given.split("=", 1)) for given in options.flowzz)
     systems = [system for system in all_systems(interpreters) if _wanted(system.name, options.only)]
     if not systems:
         raise SystemExit(f"--only {options.only}: no such system; there are {_names(interpreters)}")
+    if options.concurrency:
+        systems = [_at(system, int(number)) for number in options.concurrency.split(",") for system in systems]
     results = report.Results(
         about=report.about(server=_server(), size=_size(options)),
         titles={system.name: system.title for system in systems},
@@ -89,10 +53,10 @@ def main() -> int:
     stages = options.stages.split(",") if options.stages else ALL
     for stage in stages:
         if stage in curves.CURVES:
-            _measure_curve(stage, [system for system in ready if _is_flowzz(system)], results, options.scale)
-            continue
-        _measure(stage, ready, results, rounds=options.rounds, scale=options.scale)
-    results.save(options.output)
+            _measure_curve(stage, ready, results, options.scale)
+        else:
+            _measure(stage, ready, results, rounds=options.rounds, scale=options.scale)
+        results.save(options.output)
     print(report.as_text(results))
     if options.publish:
         document.publish(results)
@@ -116,6 +80,7 @@ def _options() -> argparse.Namespace:
         metavar="[LABEL=]PATH",
         help="interpreter that has Flowzz installed (default: this one); several, with labels, are compared",
     )
+    parser.add_argument("--concurrency", help="jobs at the same time, for all; several, separated by commas: a sweep")
     parser.add_argument("--publish", action="store_true", help="renew benchmarks/results.json and docs/performance.md")
     parser.add_argument("--output", type=Path, default=LAST, help="where the raw figures go (default: %(default)s)")
     options = parser.parse_args()
@@ -136,6 +101,16 @@ def _server() -> str:
         return f"{server.version}, appendonly yes, appendfsync everysec"
 
 
+def _at(system: System, concurrency: int) -> System:
+    return replace(
+        system,
+        name=f"{system.name}@{concurrency}",
+        title=f"{system.title} @{concurrency}",
+        concurrency=concurrency,
+        io_concurrency=concurrency,
+    )
+
+
 def _wanted(name: str, only: str | None) -> bool:
     return only is None or any(name == word or name.startswith((f"{word}-", f"{word}:")) for word in only.split(","))
 
@@ -151,7 +126,6 @@ def _installed(systems: Sequence[System], results: report.Results) -> list[Syste
             ready.append(system.installed())
         except NotInstalled as reason:
             results.missing[system.name] = str(reason)
-            print(f"{system.title}: not installed: {reason}", flush=True)
     return ready
 
 
@@ -177,6 +151,8 @@ def _measure_curve(name: str, systems: Sequence[System], results: report.Results
     began = time.monotonic()
     for point in curves.points(name, scale):
         for system in systems:
+            if not system.is_ours or system.variant:
+                continue
             try:
                 measured = curves.measure(system, name, point, scale)
             except FAILURES as error:

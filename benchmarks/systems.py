@@ -21,7 +21,11 @@ Done = Callable[[Ask, int], bool]
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """``produce`` and ``work`` are commands; ``{concurrency}`` and ``{worker}`` in them are filled in."""
+    """``produce`` and ``work`` are commands; ``{bin}``, ``{concurrency}`` and ``{worker}`` in them are filled in.
+
+    ``jobs`` of a drain at scale 1; ``variant``: it shares its producer with another; ``keeps``: so many ended jobs stay
+    (None: all).
+    """
 
     name: str
     title: str
@@ -35,7 +39,7 @@ class System:
     python: tuple[str, ...] = ()
     node: tuple[str, ...] = ()
     bulk: bool = False
-    two: bool = True
+    variant: str = ""
     is_ours: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     job_names: Mapping[str, str] = field(default_factory=dict)
@@ -91,6 +95,7 @@ def variants(label: str, python: str) -> list[System]:
         ours(
             f"{name}-async",
             python,
+            variant="async",
             title=f"Flowzz, async def{tag}",
             job_names=coroutines,
             notes="the handlers are coroutines",
@@ -98,6 +103,7 @@ def variants(label: str, python: str) -> list[System]:
         ours(
             f"{name}-keep",
             python,
+            variant="keep",
             title=f"Flowzz, keeps every job{tag}",
             environment={"FLOWZZ_KEEP_COMPLETED": "10000000"},
             done=every,
@@ -178,6 +184,7 @@ PEERS: list[System] = [
     ),
     System(
         name="rq-fork",
+        variant="fork",
         title="rq 3.0.0, Worker",
         folder="rq",
         python=("rq==3.0.0", *REDIS),
@@ -205,6 +212,7 @@ PEERS: list[System] = [
     ),
     System(
         name="celery-threads",
+        variant="threads",
         title="Celery 5.7.0, threads",
         folder="celery",
         python=("celery==5.7.0", "packaging", *REDIS),

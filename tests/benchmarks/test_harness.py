@@ -1,0 +1,67 @@
+"""The benchmark runs from end to end, says what it cannot measure, and its document shows what was measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+FIGURES = {
+    "enqueue": {"one_rate", "bulk_rate"},
+    "drain": {"rate", "worker_us", "redis_us", "commands", "reads", "writes", "waiting_bytes", "rss_mb", "pss_mb"},
+    "floor": {"floor_rate", "floor_redis_us"},
+    "idle": {"p50_ms", "p99_ms", "idle_commands", "idle_pss_mb"},
+}
+
+
+def harness(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=BENCHMARKS,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def test_a_tiny_run_measures_ours_from_end_to_end(tmp_path: Path) -> None:
+    output = tmp_path / "results.json"
+    stages = [*FIGURES, "queues"]
+    size = ["--rounds", "1", "--scale", "0.005"]
+    done = harness("run.py", "--only", "flowzz", "--stages", ",".join(stages), *size, "--output", str(output))
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = json.loads(output.read_text())
+    missing = {
+        (stage, name)
+        for stage, names in FIGURES.items()
+        for name in names
+        if not all(value > 0 for value in results["runs"][stage]["flowzz"].get(name, [0]))
+    }
+    assert missing == set()
+    assert results["runs"]["drain"]["flowzz"]["handled_twice"] == [0]
+    assert results["runs"]["drain"]["flowzz-keep"]["kept_bytes"][0] > 0
+    assert set(results["curves"]["queues"]["flowzz"]) == {"1", "10", "100"}
+    assert "Flowzz, async def" in done.stdout
+
+
+def test_a_peer_that_cannot_be_installed_is_shown_with_the_reason(tmp_path: Path) -> None:
+    peers = f"import installing, pathlib; installing.PEERS = pathlib.Path({str(tmp_path)!r})"
+    arguments = ["run.py", "--only", "bull", "--stages", "drain", "--output", str(tmp_path / "results.json")]
+    done = harness("-c", f"{peers}; import run, sys; sys.argv = {arguments!r}; sys.exit(run.main())", PATH="/nowhere")
+    assert done.returncode == 0, done.stderr
+    assert "Bull 4.16.5: not installed: there is no npm here" in done.stdout
+
+
+def test_an_unknown_system_or_stage_is_refused() -> None:
+    assert "no such system; there are flowzz, flowzz-async" in harness("run.py", "--only", "bul").stderr
+    assert "expected some of enqueue, drain" in harness("run.py", "--stages", "drian").stderr
+
+
+def test_the_document_shows_the_figures_that_are_kept() -> None:
+    done = harness("document.py", "--check")
+    assert done.returncode == 0, done.stderr
