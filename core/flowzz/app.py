@@ -296,8 +296,10 @@ class Flowzz:
             jobs.append(self.prepare(schedule.job, payload, options, schedule=schedule.name))
         return jobs
 
-    def pause(self, kind: PauseKind, name: str, reason: str, *, until: datetime | None = None) -> None:
+    def pause(self, kind: PauseKind, name: str, reason: str, *, until: datetime | None = None, by: str = "") -> None:
         """Hold back a queue, a type of job or a company, until somebody resumes it or ``until`` has passed.
+
+        ``by`` is who does so; explanations and lists name them.
 
         What runs, finishes. A pause of the same thing is replaced. Raises UnknownQueue, UnknownJob, or InvalidRequest
         when ``until`` is over already.
@@ -308,7 +310,7 @@ class Flowzz:
             self.plugins.job(name)
         if until is not None and until <= now():
             raise InvalidRequest(f"expected until to be in the future, got {until.isoformat()}")
-        self.queues.pause_any(kind, name, reason, until=until)
+        self.queues.pause_any(kind, name, reason, until=until, by=by)
 
     def known_queue(self, name: str) -> str:
         """``name``, if a plugin or Redis knows that queue; raises UnknownQueue with the nearest."""

@@ -25,7 +25,7 @@ def test_pause_list_and_resume(connected: Cli, words: list[str], kind: str, name
     assert connected.ok("pause") == "nothing is paused\n"
     assert connected.ok("pause", *words, "--reason", "stocktaking", "--until", "2h") == f"{said} is paused\n"
     (pause,) = connected.json("pause")
-    assert (pause["kind"], pause["name"], pause["reason"]) == (kind, name, "stocktaking")
+    assert (pause["kind"], pause["name"], pause["reason"], pause["by"]) == (kind, name, "stocktaking", "cli")
     assert pause["until"].endswith("Z")
     assert "stocktaking" in connected.ok("pause")
     assert connected.ok("resume", *words) == f"{said} runs again\n"
@@ -55,7 +55,9 @@ def test_explain_cancel_and_priority(connected: Cli) -> None:
     for name, priority in (("late", "9"), ("soon", "1")):
         connected.ok("enqueue", "shop.pack", "--id", name, "--priority", priority, "--data", '{"empresaId": "loja-1"}')
     connected.ok("pause", "--company", "loja-1", "--reason", "disputed invoice")
-    assert connected.ok("jobs", "explain", "late") == ("late is waiting: company:loja-1 is paused: disputed invoice\n")
+    assert connected.ok("jobs", "explain", "late") == (
+        "late is waiting: company:loja-1 is paused by cli: disputed invoice\n"
+    )
     connected.ok("resume", "--company", "loja-1")
     told = connected.json("jobs", "explain", "late")
     assert (told["reason"], told["position"]) == ("no_worker", 1)

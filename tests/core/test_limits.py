@@ -107,8 +107,10 @@ def test_explain_names_the_one_thing_that_holds_a_job_up(app: Flowzz, redis_url:
     told = queues.explain(last)
     assert (told.reason, told.key) == (Reason.RATE_LIMITED, f"probe.phone:{folder}")
     assert told.until is not None
-    queues.pause("probe", "month end", until=datetime(2099, 1, 1, tzinfo=UTC))
-    assert queues.explain(last).sentence == "queue probe is paused until 2099-01-01 00:00:00 UTC: month end"
+    queues.pause("probe", "month end", until=datetime(2099, 1, 1, tzinfo=UTC), by="ana@flowzz.example")
+    told = queues.explain(last)
+    assert told.by == "ana@flowzz.example"
+    assert told.sentence == "queue probe is paused by ana@flowzz.example until 2099-01-01 00:00:00 UTC: month end"
     queues.resume("probe")
     with redis.Redis.from_url(redis_url) as raw:
         raw.set(keys.SUSPENDED(), 1)

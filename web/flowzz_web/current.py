@@ -40,7 +40,12 @@ def visitor() -> User | None:
     return user
 
 
+def who() -> str:
+    """Who makes this request, as it goes on record: the account's e-mail, '' for a stranger."""
+    user = visitor()
+    return user.email if user else ""
+
+
 def audit(action: str, target: str, detail: Mapping[str, Any] | None = None) -> None:
     """Put on record what this request's visitor did."""
-    user = visitor()
-    the_flowzz().store.record_audit(user.email if user else "", action, target, detail)
+    the_flowzz().store.record_audit(who(), action, target, detail)

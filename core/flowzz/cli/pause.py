@@ -11,7 +11,8 @@ from flowzz.cli.parameters import MOMENT, one_target, target_options
 from flowzz.cli.session import Session, pass_session
 from flowzz.queues.pauses import PauseKind
 
-COLUMNS = ("kind", "name", "until", "reason")
+COLUMNS = ("kind", "name", "until", "by", "reason")
+BY = "cli"
 
 
 @click.command(
@@ -41,14 +42,14 @@ def command(
     wanted = one_target(queue, job, company)
     with session.app() as app:
         if wanted is not None:
-            app.pause(*wanted, reason, until=until)
+            app.pause(*wanted, reason, until=until, by=BY)
             detail = {"reason": reason, "until": until.isoformat() if until else None}
-            app.store.record_audit("cli", f"{wanted[0].value}.pause", wanted[1], detail)
+            app.store.record_audit(BY, f"{wanted[0].value}.pause", wanted[1], detail)
         pauses = [pause for pause in app.queues.pauses() if wanted in (None, (pause.kind, pause.name))]
     if as_json:
         print_json(pauses)
     elif wanted is None:
-        rows = [(pause.kind.value, pause.name, pause.until, pause.reason) for pause in pauses]
+        rows = [(pause.kind.value, pause.name, pause.until, pause.by, pause.reason) for pause in pauses]
         print_table(COLUMNS, rows, empty="nothing is paused")
     else:
         click.echo(f"{said(*wanted)} is paused")

@@ -41,7 +41,7 @@ def list_queues(session: Session, as_json: bool) -> None:
 def pause(session: Session, queue: str, reason: str) -> None:
     """Claim nothing more from QUEUE until it is resumed; what runs, finishes."""
     with session.app() as app:
-        app.pause(PauseKind.QUEUE, queue, reason)
+        app.pause(PauseKind.QUEUE, queue, reason, by="cli")
         app.store.record_audit("cli", "queue.pause", queue, {"reason": reason})
     click.echo(f"{queue} is paused")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,6 +12,7 @@ from redis.exceptions import ResponseError
 from flowzz.clock import from_rq, now
 from flowzz.queues import keys
 from flowzz.queues.connection import redis_errors
+from flowzz.queues.pauses import in_force
 from flowzz.queues.records import QueueStats, WorkerInfo
 
 
@@ -52,14 +52,6 @@ def _ask(pipeline: Any, name: str) -> None:
     pipeline.zrange(keys.SCHEDULED(name), 0, 0, withscores=True)
     pipeline.smembers(keys.WORKERS_OF(name))
     pipeline.zcard(keys.DEFERRED(name))
-
-
-def read_pause(raw: Any) -> str | None:
-    """The reason of a pause that is in force, else None."""
-    if not isinstance(raw, bytes):
-        return None
-    reason, until_ms = json.loads(raw)
-    return str(reason) if until_ms is None or until_ms > time.time() * 1000 else None
 
 
 def _oldest(client: Any, asked: Sequence[Sequence[Any]]) -> list[float | None]:
@@ -103,8 +95,8 @@ def _live_workers(client: Any, asked: Sequence[Sequence[Any]]) -> list[int]:
 def _stats(name: str, row: Sequence[Any], age: float | None, workers: int) -> QueueStats:
     problem = next((str(answer) for answer in row if isinstance(answer, ResponseError)), None)
     waiting, active, completed, failed, delayed, parked, canceled = (n if isinstance(n, int) else 0 for n in row[:7])
-    reason = read_pause(row[7])
-    paused = reason is not None
+    pause = in_force(row[7])
+    paused = pause is not None
     return QueueStats(
         name=name,
         waiting=0 if paused else waiting,
@@ -119,7 +111,7 @@ def _stats(name: str, row: Sequence[Any], age: float | None, workers: int) -> Qu
         oldest_waiting_s=age,
         workers=workers,
         is_paused=paused,
-        pause_reason=reason or None,
+        pause_reason=(pause and pause[0]) or None,
         problem=problem,
     )
 

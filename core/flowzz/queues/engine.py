@@ -176,17 +176,19 @@ class Queues:
             found = self._clients.commands.hgetall(keys.QUARANTINE())
         return {key.decode(errors="replace"): value.decode(errors="replace") for key, value in found.items()}
 
-    def pause(self, queue: str, reason: str, *, until: datetime | None = None) -> None:
+    def pause(self, queue: str, reason: str, *, until: datetime | None = None, by: str = "") -> None:
         """No worker claims from the queue until it is resumed, or ``until`` has passed; what runs, finishes."""
-        self.pause_any(PauseKind.QUEUE, queue, reason, until=until)
+        self.pause_any(PauseKind.QUEUE, queue, reason, until=until, by=by)
 
     def resume(self, queue: str) -> bool:
         """Claim from the queue again; False when it was not paused."""
         return self.resume_any(PauseKind.QUEUE, queue)
 
-    def pause_any(self, kind: PauseKind, name: str, reason: str, *, until: datetime | None = None) -> None:
+    def pause_any(
+        self, kind: PauseKind, name: str, reason: str, *, until: datetime | None = None, by: str = ""
+    ) -> None:
         """Pause a queue, a type of job or a company; the latter two in every queue, holding nobody else up."""
-        self.transitions.pause(target(kind, name), reason, until)
+        self.transitions.pause(target(kind, name), reason, until, by)
 
     def resume_any(self, kind: PauseKind, name: str) -> bool:
         """End a pause; False when there was none."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +14,7 @@ from flowzz.queues import keys
 from flowzz.queues.connection import redis_errors
 from flowzz.queues.lanes import queue_key
 from flowzz.queues.limiting import free_at, queue_limits
+from flowzz.queues.pauses import in_force
 from flowzz.queues.records import JobRecord
 
 
@@ -41,7 +40,7 @@ class Explanation:
 
     ``key`` names the limit, queue, job type or company that holds the job; ``holders`` the executions that have the
     limit's slots. ``position`` counts from 1 among the jobs of the same priority, company, type and limits. ``note`` is
-    what was given as the reason of a pause or a delay.
+    what was given as the reason of a pause or a delay, ``by`` who made the pause.
     """
 
     job_id: str
@@ -53,6 +52,7 @@ class Explanation:
     holders: tuple[str, ...] = ()
     position: int | None = None
     note: str | None = None
+    by: str | None = None
 
 
 def explain(client: Any, job: JobRecord) -> Explanation:
@@ -127,7 +127,7 @@ def _waiting(client: Any, job: JobRecord) -> Explanation:
     if suspended:
         return Explanation(reason=Reason.SUSPENDED, sentence="all workers are suspended; run `rq resume`", **facts)
     for key, raw in zip((f"queue {job.queue}", f"job:{name}", f"company:{unquote(company)}"), pauses, strict=True):
-        if pause := _in_force(raw):
+        if pause := in_force(raw):
             return _paused(key, *pause, facts)
     if not (workers and client.exists(*workers)):
         sentence = f"no live worker serves queue {job.queue}; start one with `flowzz worker --queues {job.queue}`"
@@ -140,25 +140,16 @@ def _waiting(client: Any, job: JobRecord) -> Explanation:
     return Explanation(reason=Reason.IN_TURN, sentence=sentence, **facts)
 
 
-def _in_force(raw: bytes | None) -> tuple[str, datetime | None] | None:
-    """Reason and end of a pause, or None when there is none."""
-    if raw is None:
-        return None
-    reason, until_ms = json.loads(raw)
-    if until_ms is not None and until_ms <= time.time() * 1000:
-        return None
-    return str(reason), from_epoch_ms(until_ms) if until_ms else None
-
-
-def _paused(key: str, note: str, until: datetime | None, facts: dict[str, Any]) -> Explanation:
+def _paused(key: str, note: str, until: datetime | None, by: str, facts: dict[str, Any]) -> Explanation:
     of_queue = key.startswith("queue ")
     when = f" until {until:%Y-%m-%d %H:%M:%S} UTC" if until else ""
     return Explanation(
         reason=Reason.QUEUE_PAUSED if of_queue else Reason.PAUSED,
-        sentence=f"{key} is paused{when}: {note or 'no reason was given'}",
+        sentence=f"{key} is paused{f' by {by}' if by else ''}{when}: {note or 'no reason was given'}",
         key=key.removeprefix("queue "),
         until=until,
         note=note,
+        by=by or None,
         **facts,
     )
 

@@ -98,7 +98,11 @@ AWAITED = Key("awaited", "flowzz:awaited", "", "set", "limit keys that somebody 
 HOLDS = Key("holds", "flowzz:holds", "", "zset", "limit keys that an upstream told to wait; score: until, Unix ms")
 WAKE = Key("wake", "flowzz:wake:", "queue", "zset", "one marker while there is news for an idle worker")
 PAUSED = Key(
-    "paused", "flowzz:paused", "", "hash", "'queue:…', 'job:…' or 'company:…' → JSON [reason, until (Unix ms) or null]"
+    "paused",
+    "flowzz:paused",
+    "",
+    "hash",
+    "'queue:…', 'job:…' or 'company:…' → JSON [reason, until (Unix ms) or null, who]",
 )
 STEP = Key(
     "step",

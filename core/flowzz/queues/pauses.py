@@ -24,12 +24,13 @@ class PauseKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """One pause in force; ``until`` is None when somebody must resume it."""
+    """One pause in force; ``until`` is None when somebody must resume it. ``by`` is who paused it, '' when unknown."""
 
     kind: PauseKind
     name: str
     reason: str
     until: datetime | None = None
+    by: str = ""
 
 
 def target(kind: PauseKind, name: str) -> str:
@@ -46,14 +47,21 @@ def read_pauses(client: Any) -> list[Pause]:
     return sorted((p for p in pauses if p is not None), key=lambda p: (order.index(p.kind), p.name))
 
 
-def _pause(field: str, raw: bytes) -> Pause | None:
-    kind, _, name = field.partition(":")
-    if kind not in set(PauseKind):
+def in_force(raw: Any) -> tuple[str, datetime | None, str] | None:
+    """Reason, end and maker of a stored pause; None when there is none, or it is over."""
+    if not isinstance(raw, bytes):
         return None
-    reason, until_ms = json.loads(raw)
+    reason, until_ms, *by = json.loads(raw)
     if until_ms is not None and until_ms <= time.time() * 1000:
         return None
+    return str(reason), from_epoch_ms(until_ms) if until_ms else None, str(by[0]) if by else ""
+
+
+def _pause(field: str, raw: bytes) -> Pause | None:
+    kind, _, name = field.partition(":")
+    found = in_force(raw)
+    if kind not in set(PauseKind) or found is None:
+        return None
+    reason, until, by = found
     shown = unquote(name) if kind == PauseKind.COMPANY else name
-    return Pause(
-        kind=PauseKind(kind), name=shown, reason=str(reason), until=from_epoch_ms(until_ms) if until_ms else None
-    )
+    return Pause(kind=PauseKind(kind), name=shown, reason=reason, until=until, by=by)

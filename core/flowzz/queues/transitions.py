@@ -345,14 +345,14 @@ class Transitions:
     def _limit(self, action: str, by: str, subject: str, rules: Sequence[tuple[str, str, str]]) -> int:
         return int(self._run("limit", [action, by, subject, *(part for rule in rules for part in rule)]))
 
-    def pause(self, target: str, reason: str, until: datetime | None) -> None:
+    def pause(self, target: str, reason: str, until: datetime | None, by: str = "") -> None:
         """Pause ``queue:…``, ``job:…`` or ``company:…`` (the name quoted as in lanes)."""
         till = "" if until is None else str(round(until.timestamp() * 1000))
-        self._run("pause", ["pause", target, reason, till])
+        self._run("pause", ["pause", target, reason, till, by])
 
     def resume(self, target: str) -> bool:
         """False when the target was not paused."""
-        return bool(self._run("pause", ["resume", target, "", ""]))
+        return bool(self._run("pause", ["resume", target, "", "", ""]))
 
     def await_news(self, queues: Sequence[str], timeout_s: float) -> bool:
         """Block until one of the queues has news or the time is over; True when there is news."""

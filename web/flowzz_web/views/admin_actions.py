@@ -64,7 +64,7 @@ def pause(queue: str) -> ResponseReturnValue:
     return _act(
         "queue.pause",
         queue,
-        lambda: the_flowzz().pause(PauseKind.QUEUE, queue, reason),
+        lambda: the_flowzz().pause(PauseKind.QUEUE, queue, reason, by=_who()),
         _("Queue %(name)s is paused. Active jobs finish; waiting jobs stay.", name=queue),
         url_for("admin.queues"),
         {"reason": reason},

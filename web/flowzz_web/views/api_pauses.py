@@ -13,7 +13,7 @@ from flowzz.jobs.payload import WireModel
 from flowzz.jobs.wire import as_wire
 from flowzz.queues.pauses import Pause, PauseKind
 from flowzz_web.bodies import read_body
-from flowzz_web.current import audit, the_flowzz
+from flowzz_web.current import audit, the_flowzz, who
 from flowzz_web.problems import Problem
 
 blueprint = Blueprint("api_pauses", __name__, url_prefix="/api/v1")
@@ -38,10 +38,10 @@ def list_pauses() -> ResponseReturnValue:
 def pause() -> ResponseReturnValue:
     """Hold back a queue, a type of job or a company: 201; an earlier pause of the same is replaced."""
     body = read_body(PauseBody)
-    the_flowzz().pause(body.kind, body.name, body.reason, until=body.until)
+    the_flowzz().pause(body.kind, body.name, body.reason, until=body.until, by=who())
     until = body.until.isoformat() if body.until else None
     audit(f"{body.kind.value}.pause", body.name, {"reason": body.reason, "until": until, "via": "api"})
-    document = _document(Pause(kind=body.kind, name=body.name, reason=body.reason, until=body.until))
+    document = _document(Pause(kind=body.kind, name=body.name, reason=body.reason, until=body.until, by=who()))
     return jsonify(document), 201, {"Location": document["links"]["self"]}
 
 

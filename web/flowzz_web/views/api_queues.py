@@ -13,7 +13,7 @@ from flowzz.jobs.wire import as_wire
 from flowzz.queues.pauses import PauseKind
 from flowzz.queues.quarantine import quarantine
 from flowzz_web.bodies import has_body, read_body
-from flowzz_web.current import audit, the_flowzz
+from flowzz_web.current import audit, the_flowzz, who
 
 blueprint = Blueprint("api_queues", __name__, url_prefix="/api/v1")
 
@@ -38,7 +38,7 @@ def quarantined() -> ResponseReturnValue:
 def pause(queue: str) -> ResponseReturnValue:
     """Hand out no more of its jobs; active ones finish. The body may carry ``{"reason": "…"}``."""
     reason = read_body(PauseBody).reason if has_body() else ""
-    the_flowzz().pause(PauseKind.QUEUE, queue, reason)
+    the_flowzz().pause(PauseKind.QUEUE, queue, reason, by=who())
     return _changed("queue.pause", queue, {"reason": reason})
 
 

@@ -1,7 +1,7 @@
 -- Pause or resume a queue, a job type or a company.
 -- KEYS: 1 where the answer is kept for a repeat of this call.
 -- @once
--- ARGV: 1 'pause' or 'resume', 2 target ('queue:…', 'job:…' or 'company:…'), 3 reason, 4 until (Unix ms, or '').
+-- ARGV: 1 'pause' or 'resume', 2 target ('queue:…', 'job:…' or 'company:…'), 3 reason, 4 until (Unix ms, or ''), 5 who.
 -- Events: paused, resumed.
 -- Returns: 1 when that changed something, else 0.
 -- @include time
@@ -13,7 +13,7 @@ local action, target = ARGV[1], ARGV[2]
 local changed
 if action == 'pause' then
   local till = tonumber(ARGV[4])
-  redis.call('HSET', K.paused, target, cjson.encode({ARGV[3], till or cjson.null}))
+  redis.call('HSET', K.paused, target, cjson.encode({ARGV[3], till or cjson.null, ARGV[5]}))
   note('paused', '', target, ARGV[3])
   changed = 1
 else
