@@ -25,22 +25,24 @@ def command(session: Session, as_json: bool) -> None:
     absent = settings.uses_bundled_redis and not bundled.is_running(settings)
     with Flowzz.open(settings, plugins=session.plugins, redis_url=NOBODY if absent else None) as app:
         report = app.health()
-        problem = _memory_problem(app) if report["redis"]["connected"] and not as_json else None
+        problems = _problems(app) if report["redis"]["connected"] and not as_json else []
     if as_json:
         print_json(report)
     else:
         _print(report)
-    if problem:
+    for problem in problems:
         click.echo(f"Warning: {problem}", err=True)
     if report["status"] != "healthy":
         raise click.exceptions.Exit(1)
 
 
-def _memory_problem(app: Flowzz) -> str | None:
+def _problems(app: Flowzz) -> list[str]:
+    """What Redis may lose, and what it lost during the last day."""
     try:
-        return app.queues.memory_problem()
+        found = [app.queues.memory_problem(), app.queues.data_loss()]
     except QueueUnavailable:
-        return None
+        return []
+    return [problem for problem in found if problem]
 
 
 def _print(report: HealthReport) -> None:

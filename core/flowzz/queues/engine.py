@@ -16,6 +16,7 @@ from flowzz.queues import census, keys
 from flowzz.queues.batches import BatchRecord, read_batch
 from flowzz.queues.commands import CommandChannel
 from flowzz.queues.connection import Clients, connect, redis_errors
+from flowzz.queues.epoch import data_loss
 from flowzz.queues.events import BEGINNING, MOST, Event, EventPage, follow, read_events, read_last_events
 from flowzz.queues.explain import Explanation, explain
 from flowzz.queues.limiting import LimitPage, read_limits
@@ -159,6 +160,10 @@ class Queues:
     def memory_problem(self) -> str | None:
         """Why Redis may lose jobs when its memory is full (its maxmemory-policy), or None."""
         return memory_problem(self._clients.quick)
+
+    def data_loss(self) -> str | None:
+        """What Redis lost when it came back empty, or as an older copy, during the last day; None when nothing."""
+        return data_loss(self._clients.quick)
 
     def own_address(self) -> str:
         """``address:port`` of this process as Redis sees it; 'unknown' of a Redis before 6.2, which cannot say."""

@@ -46,6 +46,7 @@ NAMES = {
     "pruned": "old jobs of a queue were deleted; detail: how many",
     "duplicate": "an id was in the queue while its job was elsewhere; detail: where",
     "quarantined": "what was queued is no readable job; detail: why",
+    "data_lost": "Redis came back without what it had; subject: `empty` or `older`; detail: age of the copy, Unix ms",
     "tick": "a schedule's tick was fired; subject: the schedule; detail: the tick, Unix ms",
     "tick_missed": "a tick was skipped because it came too late",
     "tick_overlapped": "a tick was skipped because jobs of an earlier one were open",

@@ -142,6 +142,14 @@ SCHEDULE = Key(
 EDIT = Key("edit", "flowzz:edit:", "schedule", "hash", "run-time edit over the plugin's definition, with who and when")
 TICKS = Key("ticks", "flowzz:ticks:", "schedule", "list", "JSON {tick_ms, fired_ms, jobs, how, by}, newest first; 100")
 OPEN = Key("open", "flowzz:open:", "schedule", "set", "job ids of ticks that may be open, if ticks must not overlap")
+EPOCH = Key(
+    "epoch",
+    "flowzz:epoch",
+    "",
+    "hash",
+    "id of the data that Redis has; how (first, empty, older) and since_ms; as_of_ms of an older copy; seen_ms",
+)
+MARK = Key("mark", "flowzz:mark:", "process", "string", "signs of life of a worker or scheduler; a week")
 EVENTS = Key("events", "flowzz:events", "", "stream", "transitions, one entry a script call; about the last 10,000")
 
 KEYS = (
@@ -149,7 +157,8 @@ KEYS = (
     BATCH, MEMBERS, BATCHES, RESULTS, WORKERS, WORKERS_OF, WORKER,
     EXECUTION, EXECUTIONS, SUSPENDED, PARKED, LANE, RINGS, RING, GROUP,
     BLOCKED, BLOCKS, LANED, LIMITS, LIMITED, RATE, RUNNING, AWAITING, AWAITED, HOLDS, WAKE, PAUSED, STEP, LOG, STEPS,
-    ANSWER, UNIQUE, KEEPS, KEPT, THROTTLE, PRUNING, QUARANTINE, SCHEDULE, EDIT, TICKS, OPEN, EVENTS, PUBSUB,
+    ANSWER, UNIQUE, KEEPS, KEPT, THROTTLE, PRUNING, QUARANTINE, SCHEDULE, EDIT, TICKS, OPEN,
+    EPOCH, MARK, EVENTS, PUBSUB,
 )  # fmt: skip
 
 

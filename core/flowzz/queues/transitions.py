@@ -262,6 +262,11 @@ class Transitions:
             arguments += execution
         return [int(answer) for answer in self._run("renew", arguments, self._clients.steady)]
 
+    def testify(self, who: str, epoch: str, since_ms: int, answered: int) -> list[bytes]:
+        """Compare what this process knows of Redis's data with what Redis has (see epoch.lua and epoch.py)."""
+        arguments = [who, epoch, since_ms, answered, uuid.uuid4().hex]
+        return list(self._run("epoch", arguments, self._clients.steady))
+
     def deregister(self, worker: str, queues: Sequence[str]) -> None:
         """Take the worker off the lists; its leases are not touched."""
         self._run("deregister", [worker, *queues], self._clients.steady)

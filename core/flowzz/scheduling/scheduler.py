@@ -1,12 +1,15 @@
 """A scheduler process: waits for the next tick and tries to claim it.
 
-It keeps nothing. Redis remembers the newest tick claimed of each schedule and the run-time edits, so a scheduler that
-starts after an outage sees what was missed, and any number of them may try the same tick: one script call makes one of
-them the winner.
+It keeps nothing that it needs. Redis remembers the newest tick claimed of each schedule and the run-time edits, so a
+scheduler that starts after an outage sees what was missed, and any number of them may try the same tick: one script
+call makes one of them the winner. What it saw there it remembers for one case only: a Redis that came back empty, in
+which schedules then go on from the last tick that was seen.
 """
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +21,7 @@ from flowzz.clock import from_epoch_ms
 from flowzz.errors import FlowzzError, QueueUnavailable
 from flowzz.jobs.cron import passed_ticks
 from flowzz.plugins.contributions import MissedTick, Schedule
+from flowzz.queues.epoch import Witness
 from flowzz.queues.schedules import FireOutcome
 from flowzz.scheduling.effective import EffectiveSchedule
 from flowzz.scheduling.schedules import Schedules
@@ -37,6 +41,8 @@ class Scheduler:
         self._app = app
         self._schedules = Schedules(app)
         self._stopping = threading.Event()
+        self._witness = Witness(app.queues.transitions, f"scheduler.{socket.gethostname()}.{os.getpid()}")
+        self._seen_ms: dict[str, int] = {}
 
     def stop(self) -> None:
         self._stopping.set()
@@ -53,6 +59,7 @@ class Scheduler:
         """Fire every schedule that is due now; the seconds until the next look (at most 5)."""
         now = clock.now()
         try:
+            self._witness.look()
             known = self._schedules.all()
             for one in known:
                 self._run_if_due(one, now)
@@ -66,10 +73,13 @@ class Scheduler:
         """What goes wrong with one schedule is logged and stops no other."""
         schedule = one.schedule
         try:
-            if one.state.last_tick_ms is None:
-                self._app.queues.begin_schedule(schedule.name, int(now.timestamp() * 1000))
-            elif not one.is_paused:
-                self._run_passed(one, from_epoch_ms(one.state.last_tick_ms), now)
+            last_ms = one.state.last_tick_ms
+            if last_ms is None:
+                last_ms = self._seen_ms.get(schedule.name, int(now.timestamp() * 1000))
+                self._app.queues.begin_schedule(schedule.name, last_ms)
+            self._seen_ms[schedule.name] = last_ms
+            if not one.is_paused:
+                self._run_passed(one, from_epoch_ms(last_ms), now)
         except QueueUnavailable:
             raise
         except FlowzzError as error:

@@ -28,7 +28,7 @@ Held = tuple[Claim, Reporter]
 
 
 class LeaseKeeper:
-    """Renews every ``heartbeat`` seconds until stopped."""
+    """Renews every ``heartbeat`` seconds until stopped; ``answered`` is called after each renewal that got through."""
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class LeaseKeeper:
         heartbeat: float,
         held: Callable[[], Sequence[Held]],
         registration: Callable[[], Mapping[str, str | int]],
+        answered: Callable[[], object],
     ) -> None:
         self._transitions = transitions
         self._worker = worker
@@ -48,6 +49,7 @@ class LeaseKeeper:
         self._heartbeat = heartbeat
         self._held = held
         self._registration = registration
+        self._answered = answered
         self._trusted_from = time.monotonic()
         self._margin = min(MOST_MARGIN_S, lease / 5)
         self._thread = Heartbeat("flowzz-leases", heartbeat, self._keep)
@@ -80,6 +82,7 @@ class LeaseKeeper:
                 reporter.mark_lost()
             elif answer == 2:
                 reporter.mark_canceled()
+        self._answered()
 
     def _keep(self) -> float | None:
         try:

@@ -21,6 +21,7 @@ from flowzz.app import Flowzz
 from flowzz.errors import ConfigurationError, QueueUnavailable
 from flowzz.jobs.outcome import Released
 from flowzz.limits import queue_rules
+from flowzz.queues.epoch import Witness
 from flowzz.queues.transitions import Settlement, StepReply
 from flowzz.workers.apart import Pen
 from flowzz.workers.commands import CommandListener
@@ -82,6 +83,8 @@ class Worker:
         self._journal = Journal(self.name)
         self._waiter = Waiter(self._transitions, self.queues, self._mailbox.knock)
         self._sweeper = Sweeper(app)
+        self._witness = Witness(self._transitions, self.name)
+        self._forgotten = False
         self._listener = CommandListener(app.queues, self.name, held=self._holding, stop=self.stop)
         self._pen = Pen(app)
         self._loop = EventLoop()
@@ -105,6 +108,7 @@ class Worker:
             heartbeat=settings.heartbeat,
             held=self._holding,
             registration=self._registration,
+            answered=self._look_for_a_loss,
         )
 
     def stop(self) -> None:
@@ -154,17 +158,26 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 self._keeper.beat()
-                defined = self.app.plugins.queue_limits
-                self._transitions.define_limits(queue_rules(defined, {*self.queues, *defined}))
-                unparked = self._transitions.unpark(list(self.app.plugins.jobs))
+                self._introduce()
             except QueueUnavailable as error:
                 log.warning("redis is not reachable", error=str(error), again_s=round(delay, 1))
                 self._stopping.wait(delay)
                 delay = min(delay * 2, RETRY_MOST_S)
                 continue
-            if unparked:
-                log.info("parked jobs wait again", count=unparked)
             return
+
+    def _introduce(self) -> None:
+        """Tell Redis what the plugins of this worker define. Raises QueueUnavailable."""
+        defined = self.app.plugins.queue_limits
+        self._transitions.define_limits(queue_rules(defined, {*self.queues, *defined}))
+        if unparked := self._transitions.unpark(list(self.app.plugins.jobs)):
+            log.info("parked jobs wait again", count=unparked)
+
+    def _look_for_a_loss(self) -> None:
+        self._forgotten = self._witness.look() or self._forgotten
+        if self._forgotten:
+            self._introduce()
+            self._forgotten = False
 
     def _work(self) -> None:
         done: list[Done] = []
