@@ -32,6 +32,10 @@ GOOD = """
         return [every_hour("{0}.run", "{0}.run")]
 
     @hookimpl
+    def flowzz_queue_limits(self):
+        return [QueueLimits(queue="{0}-queue", concurrency=2)]
+
+    @hookimpl
     def flowzz_webhooks(self):
         return [Webhook(plugin="{0}", receive=lambda request, connection, store, flowzz: None)]
 
@@ -95,12 +99,13 @@ def test_a_good_plugin_contributes_everything_stamped_with_its_distribution(site
     stamped = [
         *host.jobs.values(),
         *host.schedules.values(),
+        *host.queue_limits.values(),
         *host.webhooks.values(),
         *host.connection_types.values(),
         *host.sandboxes.values(),
         *host.migrations,
     ]
-    assert len(stamped) == 7
+    assert len(stamped) == 8
     assert {one.source for one in stamped} == {"flowzz-alpha"}
     assert host.job("alpha.run").description == "Do it."
 
@@ -120,6 +125,7 @@ def test_a_disabled_plugin_is_not_even_imported(site: Path, home: Path) -> None:
 
 
 JOBS = "@hookimpl\ndef flowzz_jobs(self):\n    return "
+LIMITS = "@hookimpl\ndef flowzz_queue_limits(self):\n    return "
 SCHEDULES = "@hookimpl\ndef flowzz_schedules(self):\n    return "
 BROKEN: dict[str, tuple[dict[str, str], PluginState, str]] = {
     "missing module": ({"code": "import no_such_module_4711"}, PluginState.IMPORT_ERROR, "no_such_module_4711"),
@@ -215,6 +221,21 @@ BROKEN: dict[str, tuple[dict[str, str], PluginState, str]] = {
         {"hooks": "@hookimpl\ndef flowzz_commands(self):\n    return [click.Group('aaa')]"},
         PluginState.CONFLICT,
         "both flowzz-aaa (in use) and flowzz-bad",
+    ),
+    "taken queue": (
+        {"hooks": LIMITS + "[QueueLimits(queue='aaa-queue', concurrency=1)]"},
+        PluginState.CONFLICT,
+        "limit of queue 'aaa-queue' is declared by both flowzz-aaa (in use) and flowzz-bad",
+    ),
+    "limits of nothing": (
+        {"hooks": LIMITS + "[QueueLimits(queue='bad')]"},
+        PluginState.INVALID_CONFIG,
+        "limits of queue 'bad': expected a rate or a concurrency",
+    ),
+    "no rate": (
+        {"hooks": LIMITS + "[QueueLimits(queue='bad', rate='10/60s')]"},
+        PluginState.INVALID_CONFIG,
+        "expected rate to be a Rate",
     ),
     "nameless command": (
         {"hooks": "@hookimpl\ndef flowzz_commands(self):\n    return [click.Command(None)]"},

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from flowzz.jobs.definition import JobDefinition, job
 from flowzz.jobs.payload import Payload
-from flowzz.plugins.contributions import ConnectionType, Migrations, Plugin, Sandbox, Schedule, Webhook
+from flowzz.plugins.contributions import ConnectionType, Migrations, Plugin, QueueLimits, Sandbox, Schedule, Webhook
 from flowzz.plugins.hookspecs import hookimpl
 
 
