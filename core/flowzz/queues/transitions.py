@@ -253,7 +253,7 @@ class Transitions:
         queues: Sequence[str],
         executions: Sequence[tuple[str, str, str, float]],
     ) -> list[int]:
-        """Sign of life. For each (queue, job id, execution id, started at, Unix s): 1 renewed, 0 lost, 2 told to end."""
+        """Sign of life. For each (queue, job id, execution id, started at, Unix s): 1 renewed, 0 lost, 2 to end."""
         arguments: list[Any] = [worker, lease_ms, ttl_s, len(fields)]
         for name, value in fields.items():
             arguments += (name, value)
