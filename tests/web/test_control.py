@@ -152,7 +152,7 @@ def test_the_job_page_says_why_and_cancels(admin: FlaskClient, flowzz: Flowzz) -
 
 
 def test_the_queues_page_shows_paused_companies_and_jobs_and_resumes_them(admin: FlaskClient, flowzz: Flowzz) -> None:
-    assert "Paused companies" not in admin.get("/admin/queues", headers=HTML).text
+    assert "None is paused." in admin.get("/admin/queues", headers=HTML).text
     flowzz.pause(PauseKind.COMPANY, "loja 1|x", "dispute")
     flowzz.pause(PauseKind.JOB, "coinzz.sync_sales", "month end", until=now() + timedelta(hours=1))
     page = admin.get("/admin/queues", headers={"Accept-Language": "en", **HTML}).text
