@@ -110,9 +110,9 @@ def test_a_rate_admits_exactly_its_number_in_any_window_and_others_flow(queues: 
 
 def test_no_window_of_real_time_has_more_starts_than_the_rate_and_none_is_wasted(queues: Queues) -> None:
     """The clock is Redis's own: every step says when it was, and each window that begins with a start is looked at."""
-    period, rate = 250, 10
+    period, rate = 1000, 10
     limited = Lane(limits=(LimitKey("phone:1", rate, period),))
-    put(queues, *[f"slow-{n:02}" for n in range(35)], lane=limited)
+    put(queues, *[f"slow-{n:02}" for n in range(21)], lane=limited)
     put(queues, *[f"free-{n}" for n in range(40)], lane=Lane(limits=(LimitKey("phone:2", 100, period),)))
     starts: list[tuple[float, str]] = []
 
@@ -122,11 +122,11 @@ def test_no_window_of_real_time_has_more_starts_than_the_rate_and_none_is_wasted
         if not reply.claims:
             oldest = [moment for moment, job_id in starts if job_id.startswith("slow")][-rate]
             assert abs(reply.next_due_ms - oldest - period) < TENTH, "the next starts when the oldest leaves, no later"
-        return len(starts) == 75
+        return len(starts) == 61
 
-    eventually(all_started)
+    eventually(all_started, timeout=60)
     slow = [moment for moment, job_id in starts if job_id.startswith("slow")]
-    assert [job_id for _, job_id in starts if job_id.startswith("slow")] == [f"slow-{n:02}" for n in range(35)]
+    assert [job_id for _, job_id in starts if job_id.startswith("slow")] == [f"slow-{n:02}" for n in range(21)]
     assert all(later - first > period - TENTH for first, later in zip(slow, slow[rate:], strict=False))
     free = [moment for moment, job_id in starts if job_id.startswith("free")]
     assert any(slow[rate - 1] < moment < slow[rate] for moment in free), "other keys flow while this one waits"
