@@ -14,7 +14,7 @@ from flowzz.jobs.options import EnqueueOptions
 from flowzz.queues import keys
 from support.engine import ended, failure_text, step
 from support.faults import acts
-from support.faults.crashes import Lane, Scene, Tally, lanes, sample, sweep
+from support.faults.crashes import Lane, Scene, Tally, lanes, sample, sweep, worker_again
 from support.faults.invariants import (
     assert_invariants,
     gather,
@@ -37,10 +37,6 @@ NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
 def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Lane]]:
     with lanes(tmp_path_factory.mktemp("lanes"), LANES) as opened:
         yield opened
-
-
-def worker_again(lane: Lane, told: Mapping[str, str]) -> Sequence[Member]:
-    return [lane.role("worker", **told)]
 
 
 def role_again(role: str) -> Recovery:

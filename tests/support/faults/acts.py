@@ -17,6 +17,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import redis
+import rq
+
 from flowzz import app as flowzz_app
 from flowzz import clock
 from flowzz.app import Flowzz
@@ -40,6 +43,7 @@ CLOCK_VARIABLE = "FAULTS_NOW"
 APART_VARIABLE = "FAULTS_APART"
 """Set: jobs with processes of their own too."""
 NONCE = "one"
+BURST_VARIABLE = "FAULTS_BURST"
 PAUSE_VARIABLE = "FAULTS_PAUSE"
 GROUP = 10
 SMALL_BATCH = 4
@@ -187,8 +191,17 @@ def _any_job(number: int) -> tuple[str, dict[str, Any], EnqueueOptions]:
     return job, payload, replace(options, delay=delay, priority=chance.randint(1, 10))
 
 
+def stock_worker() -> None:
+    """A worker of plain RQ, as it comes, until SIGTERM; with BURST set until there is nothing left."""
+    queues = os.environ["FLOWZZ_QUEUES"].split(",")
+    connection = redis.Redis.from_url(os.environ["REDIS_URL"])
+    points.arm_from_environment("self")
+    rq.Worker(queues, connection=connection).work(burst=bool(os.environ.get(BURST_VARIABLE)))
+
+
 ROLES: dict[str, Callable[[], None]] = {
-    act.__name__: act for act in (worker, scheduler, sweeper, web, producer, bulk_producer, flow_producer, crowd)
+    act.__name__: act
+    for act in (worker, scheduler, sweeper, web, producer, bulk_producer, flow_producer, crowd, stock_worker)
 }
 
 

@@ -13,6 +13,7 @@ from flowzz.queues import keys
 from flowzz.queues.engine import REGISTRIES
 from flowzz.queues.keys import Key
 
+NO_TTL = -1
 Place = tuple[str, JobState]
 """Queue, and the list or set of it in which the job stands."""
 
@@ -33,7 +34,8 @@ class Ending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Census:
-    """``hashes``: status, error and note of each stored job. ``expiring``: keys with a time to live."""
+    """``hashes``: status, error and note of each stored job. ``expiring``: keys with a time to live,
+    those among them that have gone by now."""
 
     keys: frozenset[str]
     expiring: frozenset[str]
@@ -97,7 +99,7 @@ def take_census(raw: redis.Redis) -> Census:
         ttls.pttl(name)
     return Census(
         keys=frozenset(names),
-        expiring=frozenset(name for name, ttl in zip(names, ttls.execute(), strict=True) if ttl >= 0),
+        expiring=frozenset(name for name, ttl in zip(names, ttls.execute(), strict=True) if ttl != NO_TTL),
         places=places_of(raw, queues),
         hashes={job_id: _texts(answers[2 * i]) for i, job_id in enumerate(ids)},
         history={job_id: [_ending(entry) for _, entry in answers[2 * i + 1]] for i, job_id in enumerate(ids)},

@@ -28,7 +28,7 @@ from flowzz.store import Role, Store
 from support.faults.acts import NONCE
 from support.faults.invariants import Evidence, assert_invariants, gather, quiesced
 from support.faults.jobs import APART, PLUGIN
-from support.faults.points import VARIABLE, Point, When
+from support.faults.points import VARIABLE, Armed, Point, Victims, When
 from support.faults.producing import ProducerLog
 from support.faults.roles import PACE, Member, Start, parent_of, zygote
 from support.faults.sink import Sink
@@ -92,8 +92,14 @@ class Scene:
     role: str
     arrange: Callable[[Lane], Mapping[str, str]]
     recover: Callable[[Lane, Mapping[str, str]], Sequence[Member]]
-    armed: str = "self"
+    armed: Armed = "self"
+    victims: Victims = "self"
     halfway: Callable[[Lane], None] = lambda lane: None
+
+
+def worker_again(lane: Lane, told: Mapping[str, str]) -> Sequence[Member]:
+    """Recovery by a fresh worker."""
+    return [lane.role("worker", **told)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,10 +244,10 @@ def trips_of(lane: Lane, scene: Scene) -> int:
 
 
 def _point(lane: Lane, scene: Scene, number: int, when: When, trips: str = "") -> Point:
-    return Point(number, when, str(lane.marker), trips, role=scene.armed)  # type: ignore[arg-type]
+    return Point(number, when, str(lane.marker), trips, scene.armed, scene.victims)
 
 
-def sweep(worlds: Sequence[Lane], scene: Scene) -> Tally:
+def sweep(worlds: Sequence[Lane], scene: Scene, shoot: Callable[[Lane, Scene, Point], Shot] = shoot) -> Tally:
     """Every point there is: numbers go up until no process reaches them."""
     tally, lock = Tally(scene.name), threading.Lock()
     state = {when: [1, 0] for when in get_args(When)}  # the next number, misses in a row

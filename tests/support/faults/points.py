@@ -29,6 +29,8 @@ from flowzz.queues import lua
 VARIABLE = "FAULTS_POINT"
 NURSERY = "flowzz.workers.nursery"
 When = Literal["before", "after"]
+Armed = Literal["self", "child"]
+Victims = Literal["self", "family", "fork"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +39,16 @@ class Point:
 
     ``role``: whose round trips count, ``self`` (this process and what it forks) or ``child`` (the processes of jobs).
     ``marker``: the file that is left there; once it exists nobody dies any more. ``trips``: a file that gets a line a
-    round trip. ``victims``: ``self``, or ``parent`` as well (the work horse of plain RQ and its worker).
+    round trip. ``victims``: ``self``; or for plain RQ, whose worker forks a horse a job, ``family`` (both, whichever makes
+    the round trip) or ``fork`` (only the horse's round trips count).
     """
 
     number: int
     when: When
     marker: str
     trips: str = ""
-    role: Literal["self", "child"] = "self"
-    victims: Literal["self", "parent"] = "self"
+    role: Armed = "self"
+    victims: Victims = "self"
 
     def dump(self) -> str:
         return json.dumps(asdict(self))
@@ -67,7 +70,7 @@ class _Counter:
 
 def arm(point: Point) -> None:
     """From now on this process, and what it forks, dies at that point."""
-    counter, here = _Counter(), threading.local()
+    counter, here, armed = _Counter(), threading.local(), os.getpid()
     send, read, connect = (
         AbstractConnection.send_packed_command,
         AbstractConnection.read_response,
@@ -84,11 +87,12 @@ def arm(point: Point) -> None:
     def sending(connection: Any, command: Any, check_health: bool = True) -> Any:
         if not connection._sock:
             connection.connect_check_health(check_health=False)
-        if not getattr(here, "quiet", False):
+        counts = point.victims != "fork" or os.getpid() != armed
+        if counts and not getattr(here, "quiet", False):
             connection.trip = number = counter.next()
             _note(point, number, command)
             if number == point.number and point.when == "before":
-                _die(point, command)
+                _die(point, command, armed)
             connection.trip_command = command
         return send(connection, command, check_health)
 
@@ -97,8 +101,8 @@ def arm(point: Point) -> None:
             return read(connection, *arguments, **options)
         finally:
             answered = sys.exc_info()[0] is None or not issubclass(sys.exc_info()[0], OSError)  # type: ignore[arg-type]
-            if answered and point.when == "after" and getattr(connection, "trip", 0) == point.number:
-                _die(point, connection.trip_command)
+            if answered and point.when == "after" and getattr(connection, "trip", -1) == point.number:
+                _die(point, connection.trip_command, armed)
 
     _replace(AbstractConnection, connect_check_health=setting_up, send_packed_command=sending, read_response=reading)
 
@@ -115,7 +119,7 @@ def arm_children() -> None:
         arm_from_environment("child")
 
 
-def arm_from_environment(role: str) -> None:
+def arm_from_environment(role: Armed) -> None:
     """As the environment says, if it says anything and this process has that role."""
     given = os.environ.get(VARIABLE)
     if given and (point := Point(**json.loads(given))).role == role:
@@ -129,14 +133,22 @@ def _note(point: Point, number: int, command: Any) -> None:
         os.close(descriptor)
 
 
-def _die(point: Point, command: Any) -> None:
+def _die(point: Point, command: Any, armed: int) -> None:
     with suppress(FileExistsError):
         descriptor = os.open(point.marker, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.write(descriptor, name_of(command).encode())
         os.close(descriptor)
-        if point.victims == "parent":
-            os.kill(os.getppid(), signal.SIGKILL)
+        for pid in _family(armed) if point.victims == "family" else ():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _family(armed: int) -> list[int]:
+    """The others of the armed process and those it forked."""
+    if os.getpid() != armed:
+        return [armed]
+    return [int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()]
 
 
 def name_of(command: Any) -> str:
