@@ -46,6 +46,8 @@ NAMES = {
     "pruned": "old jobs of a queue were deleted; detail: how many",
     "duplicate": "an id was in the queue while its job was elsewhere; detail: where",
     "quarantined": "what was queued is no readable job; detail: why",
+    "set_aside": "a key held the wrong type, or a field what nobody can read; subject: the key; detail: what was found",
+    "astray": "a job stood in no place and was put back; detail: where it said to be",
     "data_lost": "Redis came back without what it had; subject: `empty` or `older`; detail: age of the copy, Unix ms",
     "tick": "a schedule's tick was fired; subject: the schedule; detail: the tick, Unix ms",
     "tick_missed": "a tick was skipped because it came too late",

@@ -19,6 +19,7 @@
 | flowzz_unique | its duplicates key: ``u:`` unique, ``t:`` throttled, ``d:`` debounced |
 | flowzz_debounce_until | Unix ms; a debounced job is put off no further |
 | flowzz_expires | Unix ms; no run begins after it |
+| flowzz_astray | Unix ms since when it was seen to stand in no place |
 | flowzz_keep | a retention of its own: ``job|completed|completed s|failed|failed s``, '' for no bound |
 | flowzz_cancel | reason; set while somebody wants the running job to stop |
 """

@@ -142,6 +142,8 @@ SCHEDULE = Key(
 EDIT = Key("edit", "flowzz:edit:", "schedule", "hash", "run-time edit over the plugin's definition, with who and when")
 TICKS = Key("ticks", "flowzz:ticks:", "schedule", "list", "JSON {tick_ms, fired_ms, jobs, how, by}, newest first; 100")
 OPEN = Key("open", "flowzz:open:", "schedule", "set", "job ids of ticks that may be open, if ticks must not overlap")
+ASIDE = Key("aside", "flowzz:aside:", "key", "any", "a key of the wrong type, moved out of the way by mend; 30 days")
+MENDING = Key("mending", "flowzz:mending", "", "hash", "cursor: where the sweep through all keys goes on")
 EPOCH = Key(
     "epoch",
     "flowzz:epoch",
@@ -157,7 +159,7 @@ KEYS = (
     BATCH, MEMBERS, BATCHES, RESULTS, WORKERS, WORKERS_OF, WORKER,
     EXECUTION, EXECUTIONS, SUSPENDED, PARKED, LANE, RINGS, RING, GROUP,
     BLOCKED, BLOCKS, LANED, LIMITS, LIMITED, RATE, RUNNING, AWAITING, AWAITED, HOLDS, WAKE, PAUSED, STEP, LOG, STEPS,
-    ANSWER, UNIQUE, KEEPS, KEPT, THROTTLE, PRUNING, QUARANTINE, SCHEDULE, EDIT, TICKS, OPEN,
+    ANSWER, UNIQUE, KEEPS, KEPT, THROTTLE, PRUNING, QUARANTINE, SCHEDULE, EDIT, TICKS, OPEN, ASIDE, MENDING,
     EPOCH, MARK, EVENTS, PUBSUB,
 )  # fmt: skip
 

@@ -19,6 +19,7 @@ from flowzz.queues.fields import Envelope, dump_call, name_of
 from flowzz.queues.keys import STEPS, WAKE
 from flowzz.queues.lanes import Lane
 from flowzz.queues.lua import Script
+from flowzz.queues.mending import Mended, Mender
 from flowzz.queues.schedules import FireOutcome, FireReply
 
 
@@ -134,6 +135,7 @@ class Transitions:
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
+        self._mender = Mender(clients.commands)
         self._scripts: dict[tuple[str, int], Script] = {}
 
     def _run(self, name: str, arguments: Sequence[Any], client: Any | None = None) -> Any:
@@ -142,7 +144,7 @@ class Transitions:
         if script is None:
             script = self._scripts[name, id(client)] = Script(client, name)
         with redis_errors():
-            return script(args=arguments)
+            return self._mender.around(lambda: script(args=arguments))
 
     def enqueue(self, jobs: Sequence[NewJob]) -> list[int | str]:
         """All or nothing. For each job 1 stored, 0 there already (a repeat), or the id of the one that stands for it.
@@ -312,6 +314,15 @@ class Transitions:
         """Give back jobs whose lease has ended."""
         return [_rescued(raw) for raw in self._run("rescue", [limit, keep_failed, failure_text, max_stalled])]
 
+    def mend(self, *, keep_failed: int, astray_for_ms: int) -> Mended:
+        """Look at the next thousand keys: wrong types are set aside, jobs that stood nowhere for so long put back.
+
+        ``astray_for_ms`` is longer than a worker of plain RQ takes between taking a job and claiming it.
+        """
+        with redis_errors():
+            mended: Mended = self._mender.around(lambda: self._mender.some(keep_failed, astray_for_ms))
+        return mended
+
     def prune(
         self, *, interval_ms: int, keep_completed_s: float, keep_failed_s: float, keep_bytes: int, limit: int
     ) -> tuple[str, int] | None:
@@ -320,7 +331,7 @@ class Transitions:
         The queue '' stands for what jobs that are gone left. Call it until it gives None.
         """
         pruned = self._run("prune", [interval_ms, keep_completed_s, keep_failed_s, keep_bytes, limit])
-        return (pruned[0].decode(), int(pruned[1])) if pruned else None
+        return (pruned[0].decode(errors="replace"), int(pruned[1])) if pruned else None
 
     def unpark(self, jobs: Sequence[str]) -> int:
         """Jobs parked for want of one of these names wait again; how many."""

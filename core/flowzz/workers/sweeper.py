@@ -67,6 +67,15 @@ class Sweeper:
                 log.info("finished work pruned" if queue else "keys of lost jobs freed", queue=queue, count=count)
         return gone
 
+    def mend(self) -> None:
+        """Look at some keys for what others broke; a job must be astray for a lease. Raises QueueUnavailable."""
+        settings = self._app.settings
+        mended = self._app.queues.transitions.mend(
+            keep_failed=settings.keep_failed, astray_for_ms=round(settings.lease * 1000)
+        )
+        if mended.put_back:
+            log.warning("jobs that stood in no place were put back", count=mended.put_back)
+
     def _warn_of_eviction(self) -> None:
         try:
             problem = self._app.queues.memory_problem()
@@ -82,6 +91,10 @@ class Sweeper:
                 if self.once() == BATCH:
                     continue
                 self.prune()
+                self.mend()
             except QueueUnavailable as error:
                 log.warning("sweep failed", error=str(error))
+            except Exception:
+                # Whatever Redis holds: a sweeper that ended would leave the jobs of lost workers where they are.
+                log.exception("sweep failed")
             self._stopped.wait(self._app.settings.sweep)

@@ -12,8 +12,11 @@ local function wake(queue)
   redis.call('ZADD', K.wake .. queue, 0, '1')
 end
 
+-- lane_parts(lane): priority, company, job, limit keys; what somebody else wrote there and is no lane counts as plain RQ's.
 local function lane_parts(lane)
-  return string.match(lane, '^([^|]*)|([^|]*)|([^|]*)|(.*)$')
+  local priority, company, job, keys = string.match(lane, '^(%d+)|([^|]*)|([^|]*)|(.*)$')
+  if not priority then return '5', '', '', '' end
+  return priority, company, job, keys
 end
 
 local function ready(queue, lane)
@@ -123,7 +126,7 @@ local function slots_taken(key)
   local taken = 0
   for _, holder in ipairs(redis.call('SMEMBERS', K.running .. key)) do
     local queue, member = string.match(holder, '^([^|]*)|(.*)$')
-    if redis.call('ZSCORE', K.wip .. queue, member) then
+    if queue and redis.call('ZSCORE', K.wip .. queue, member) then
       taken = taken + 1
     else
       redis.call('SREM', K.running .. key, holder)
@@ -137,7 +140,7 @@ local function let_try(key)
   for _, waiter in ipairs(redis.call('ZRANGE', K.awaiting .. key, 0, 3)) do
     redis.call('ZREM', K.awaiting .. key, waiter)
     local queue, lane = string.match(waiter, '^([^|]*)|(.*)$')
-    if redis.call('ZREM', K.blocked .. queue, lane) == 1 then
+    if queue and redis.call('ZREM', K.blocked .. queue, lane) == 1 then
       redis.call('HDEL', K.blocks .. queue, lane)
       ready(queue, lane)
       wake(queue)
