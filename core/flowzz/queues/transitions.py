@@ -66,7 +66,6 @@ class Claim:
     attempts_made: int
     stalled: int
     checkpoint: bytes
-    timeout: bytes
     started_at: float
     rq_retry: bytes = b""
 
@@ -94,19 +93,17 @@ class Settlement:
     hold: str = ""
 
     def arguments(self) -> tuple[str | int, ...]:
+        more = {"delay": self.delay_ms, "error": self.error, "note": self.note, "hold": self.hold}
+        given = {name: value for name, value in more.items() if value}
         return (
             self.queue,
             self.job_id,
             self.execution_id,
             self.kind,
-            self.attempts_made,
             self.attempt,
             f"{self.started_at:.6f}",
-            self.delay_ms,
             self.body,
-            self.error,
-            self.note,
-            self.hold,
+            json.dumps(given) if given else "",
         )
 
 
@@ -128,6 +125,10 @@ class Rescued:
     job_id: str
     now: Literal["waiting", "failed", "gone"]
     job: str | None
+
+
+FRESH = (0, 0, b"", b"")
+"""Attempts made, times stalled, checkpoint and RQ's own retries of a job that never ran."""
 
 
 class Transitions:
@@ -237,12 +238,13 @@ class Transitions:
         arguments.append(len(settlements))
         for settlement in settlements:
             arguments += settlement.arguments()
-        verdicts, claims, next_due, now = self._run("step", arguments)
+        verdicts, claims, more, next_due, now = self._run("step", arguments)
+        now_ms = float(now)
         return StepReply(
-            verdicts=[int(verdict) for verdict in verdicts],
-            claims=[_claim(raw) for raw in claims],
+            verdicts=[digit - 48 for digit in verdicts],
+            claims=_claims(claims, more, token, now_ms / 1000),
             next_due_ms=float(next_due),
-            now_ms=float(now),
+            now_ms=now_ms,
         )
 
     def renew(
@@ -385,20 +387,24 @@ class Transitions:
             pipeline.execute()
 
 
-def _claim(raw: Sequence[bytes]) -> Claim:
-    return Claim(
-        queue=raw[0].decode(),
-        job_id=raw[1].decode(errors="replace"),
-        execution_id=raw[2].decode(),
-        data=raw[3],
-        envelope=raw[4],
-        attempts_made=_whole(raw[5]),
-        stalled=_whole(raw[6]),
-        checkpoint=raw[7],
-        timeout=raw[8],
-        started_at=float(raw[9]),
-        rq_retry=raw[10],
-    )
+def _claims(flat: Sequence[bytes], more: Sequence[Any], token: str, now_s: float) -> list[Claim]:
+    """The claims of a step's answer (see step.lua); those that a repeated step has lost are left out."""
+    extra = {
+        more[at]: (_whole(more[at + 1]), _whole(more[at + 2]), more[at + 3], more[at + 4])
+        for at in range(0, len(more), 5)
+    }
+    claims = []
+    for number in range(1, len(flat) // 4 + 1):
+        queue, job_id, data, envelope = flat[4 * number - 4 : 4 * number]
+        if job_id:
+            name = job_id.decode(errors="replace")
+            made, stalled, checkpoint, rq_retry = extra.get(number, FRESH)
+            claims.append(
+                Claim(
+                    queue.decode(), name, f"{token}-{number}", data, envelope, made, stalled, checkpoint, now_s, rq_retry
+                )
+            )
+    return claims
 
 
 def _rescued(raw: Sequence[bytes]) -> Rescued:

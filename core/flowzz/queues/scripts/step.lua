@@ -2,22 +2,25 @@
 -- KEYS: none.
 -- ARGV: 1 worker, 2 token of this step, 3 lease (ms), 4 jobs wanted, 5 keep completed, 6 keep failed,
 --       7 number of queues, then the queues in the order to look at them,
---       then the number of settlements, and for each 12 values:
---         queue, job id, execution id, kind, attempts made, attempt, started at (Unix s), delay (ms),
---         body (base64: JSON result of 'completed', zlib text of an error; or ''), error (JSON {type, message} or ''),
---         note, key to hold for the delay (or '').
+--       then the number of settlements, and for each 8 values:
+--         queue, job id, execution id, kind, attempt, started at (Unix s),
+--         body (base64: JSON result of 'completed', zlib text of an error; or ''),
+--         more (JSON with any of delay (ms), error (JSON text {type, message}), note, hold (key to hold for the delay); or '').
 --       kind: completed, retrying, failed, postponed, released, parked, canceled.
--- Settling counts only while the execution holds its lease (its member is in rq:wip).
+-- Settling counts only while the execution holds its lease.
 -- A repeat with the token of the worker's last step settles nothing and answers as then.
 -- Events: completed, retrying, failed, postponed, released, parked, canceled, expired, active, waiting (promoted, or
 --         released by a parent), delayed and canceled (by a parent), batch_finished,
 --         late_commit_rejected, quarantined, duplicate (an id that was queued twice).
--- Returns: {verdicts, claims, next due (Unix ms or -1), now (Unix ms)};
---   verdict: 1 settled, 0 refused (lease lost), 2 the job's hash was gone;
---   claim: {queue, id, execution id, data, envelope, attempts made, stalled, checkpoint, timeout, started at (Unix s),
---     RQ's own retries: 'left|intervals' of a job that plain RQ enqueued, or ''}.
+-- Returns: {verdicts, claims, more, next due (Unix ms or -1), now (Unix ms)};
+--   verdicts: a digit a settlement: 1 settled, 0 refused (lease lost), 2 the job's hash was gone;
+--   claims: flat, for the n-th, whose execution id is 'token-n': queue, id ('' when a repeat lost it), data, envelope;
+--   more: flat, for each that is not plain: n, attempts made, stalled, checkpoint, RQ's own retries: 'left|intervals' of
+--     a job that plain RQ enqueued, or ''.
 -- @include time
 -- @include events
+-- @include bulk
+-- @include plain
 -- @include place
 -- @include duplicates
 -- @include batches
@@ -44,35 +47,27 @@ for _ = 1, tonumber(ARGV[7]) do
 end
 
 local before = redis.call('GET', K.step .. worker)
-if before then
+if before and string.sub(before, 3, 2 + #token) == token then
   local answer = cjson.decode(before)
-  if answer.token == token then
-    return {answer.verdicts, reclaim(answer.claims), '-1', tostring(now)}
+  if answer[1] == token then
+    local claims = reclaim(answer[3], token)
+    return {answer[2], claims.list, claims.more, '-1', tostring(now)}
   end
 end
 
-local verdicts = {}
-local touched, freed = {}, {}
-for i = 1, tonumber(ARGV[at]) do
-  local s = at + 1 + (i - 1) * 12
-  freed[ARGV[s]] = true
-  verdicts[i] = settle(now, stamp, worker, touched, {
-    queue = ARGV[s], id = ARGV[s + 1], execution = ARGV[s + 2], kind = ARGV[s + 3], made = ARGV[s + 4],
-    attempt = ARGV[s + 5], started = ARGV[s + 6], delay = ARGV[s + 7], body = ARGV[s + 8], error = ARGV[s + 9],
-    note = ARGV[s + 10], hold = ARGV[s + 11]})
-end
-for registry, kind in pairs(touched) do
-  trim(registry, keep[kind])
-end
+local freed = {}
+local verdicts = settle_all({now = now, stamp = stamp, worker = worker, keep = keep, touched = {}, finished = {}, ended = {},
+  freed = freed, seconds = string.format('%.6f', now / 1000), kept_till = string.format('%.3f', now / 1000 + YEAR)},
+  at + 1, tonumber(ARGV[at]))
 -- Its registration had expired, and counting its jobs made one that never would: it lives until the next heartbeat or ends.
-if #verdicts > 0 and redis.call('TTL', K.worker .. worker) == -1 then
+if verdicts ~= '' and redis.call('TTL', K.worker .. worker) == -1 then
   redis.call('EXPIRE', K.worker .. worker, 60)
 end
 
 -- Suspended, paused, limited: who uses none of them pays one look for all.
-local special = (want > 0 or #verdicts > 0) and redis.call('EXISTS', K.suspended, K.paused, K.limited) > 0
+local special = (want > 0 or verdicts ~= '') and redis.call('EXISTS', K.suspended, K.paused, K.limited) > 0
 local limited = special and redis.call('EXISTS', K.limited) == 1
-local claims, due = {}, -1
+local claims, due = {n = 0, list = {}, more = {}}, -1
 local function sooner(moment)
   if moment >= 0 and (due < 0 or moment < due) then due = moment end
 end
@@ -84,28 +79,28 @@ if want > 0 and not (special and redis.call('EXISTS', K.suspended) == 1) then
     local till = pause and cjson.decode(pause)[2]
     if pause and not (type(till) == 'number' and till <= now) then
       if type(till) == 'number' then sooner(till) end
-    elseif #claims < want then
+    elseif claims.n < want then
       local rule = limited and redis.call('HGET', K.limited, queue)
-      local room, free_at = want - #claims, -1
+      local room, free_at = want - claims.n, -1
       if rule then room, free_at = queue_room(now, queue, rule, room) end
-      local before = #claims
+      local before = claims.n
       if room > 0 then
         sooner(claim({now = now, stamp = stamp, worker = worker, token = token, queue = queue, claims = claims,
           pauses = pauses, keep = keep.failed, bounded = room < want - before,
           ends = string.format('%.3f', (now + lease) / 1000)}, room))
       end
       sooner(free_at)
-      if rule then count_starts(now, queue, rule, #claims - before) end
+      if rule then count_starts(now, queue, rule, claims.n - before) end
     end
   end
 end
 if limited then offer_room(now, freed) end
 
-local remembered = {}
-for i, c in ipairs(claims) do remembered[i] = {c[1], c[2], c[3]} end
-if #verdicts > 0 or #claims > 0 then
-  redis.call('SET', K.step .. worker, cjson.encode({token = token, verdicts = verdicts, claims = remembered}), 'EX', 600)
+if verdicts ~= '' or claims.n > 0 then
+  local ids = {}
+  for i = 1, claims.n do ids[2 * i - 1], ids[2 * i] = claims.list[4 * i - 3], claims.list[4 * i - 2] end
+  redis.call('SET', K.step .. worker, cjson.encode({token, verdicts, ids}), 'EX', 600)
 end
 trim_own()
 publish()
-return {verdicts, claims, string.format('%.3f', due), tostring(now)}
+return {verdicts, claims.list, claims.more, string.format('%.3f', due), tostring(now)}

@@ -2,7 +2,7 @@
 -- next due time (Unix ms) or -1.
 -- unblock(now, queue): lanes whose time has come are ready again; returns when the next one is (Unix ms) or -1.
 -- claim(…): take up to n waiting jobs of a queue under a lease, in turn, appended to `claims`.
--- reclaim(list): the claims of a repeated step that still hold their lease.
+-- reclaim(ids, token): the claims of a repeated step; the id of one that has lost its lease is ''.
 
 local function quarantine(now, queue, id, reason)
   redis.call('HSET', K.quarantine, id, cjson.encode({reason = reason, queue = queue, at_ms = now}))
@@ -87,43 +87,67 @@ local function admit(turn, keys, member)
   end
 end
 
-local FIELDS = {'data', 'flowzz', 'flowzz_attempts', 'flowzz_stalled', 'flowzz_checkpoint', 'timeout', 'status',
-  'flowzz_expires', 'retries_left', 'retry_intervals'}
-
 -- rq_retry(read): 'retries left|intervals (JSON)' of RQ's own Retry; '' for a job of ours, whose policy counts.
-local function rq_retry(read)
-  return not read[2] and read[9] and read[9] .. '|' .. (read[10] or '') or ''
+local function rq_retry(envelope, left, intervals)
+  return not envelope and left and left .. '|' .. (intervals or '') or ''
 end
 
 -- A job of one of these statuses is somewhere else too, or was canceled by plain RQ: what stood in the queue is dropped.
 local ELSEWHERE = {started = true, finished = true, failed = true, stopped = true, canceled = true, scheduled = true,
   deferred = true}
 
--- start(turn, id, lane): put one id that has left queue and lane under a lease; its member in rq:wip, or nil when it was
--- no job. The lane is stored anew: plain RQ may have taken and enqueued an id of ours meanwhile, and the slots must return.
-local function start(turn, id, lane)
+-- say(claims, …): add a claim to the answer; `more` of it only when the job is not plain.
+local function say(claims, queue, id, data, envelope)
+  local n = claims.n
+  claims.n = n + 1
+  local list, at = claims.list, n * 4
+  list[at + 1], list[at + 2], list[at + 3], list[at + 4] = queue, id, data, envelope
+end
+
+local function say_more(claims, id)
+  local read = redis.call('HMGET', K.job .. id, 'flowzz', 'flowzz_attempts', 'flowzz_stalled', 'flowzz_checkpoint',
+    'retries_left', 'retry_intervals')
+  local more = claims.more
+  more[#more + 1] = claims.n
+  more[#more + 1] = read[2] or '0'
+  more[#more + 1] = read[3] or '0'
+  more[#more + 1] = read[4] or ''
+  more[#more + 1] = rq_retry(read[1], read[5], read[6])
+end
+
+-- start(turn, id, lane, keys): put one id that has left queue and lane under a lease; its member in rq:wip, or nil when it
+-- was no job. Under limits the lane is stored anew, so that the slots return even when plain RQ moved the job meanwhile.
+local function start(turn, id, lane, keys)
   local key = K.job .. id
-  local read = redis.pcall('HMGET', key, unpack(FIELDS))
+  local read = redis.pcall('HMGET', key, 'data', 'flowzz', 'status')
   if read.err then
-    quarantine(turn.now, turn.queue, id, 'its key does not hold a hash')
+    return quarantine(turn.now, turn.queue, id, 'its key does not hold a hash')
   elseif not read[1] then
-    quarantine(turn.now, turn.queue, id, 'it was waiting, but its hash is gone')
-  elseif ELSEWHERE[read[7]] then
-    note('duplicate', turn.queue, id, 'it was in the queue while it was ' .. read[7])
-  elseif (tonumber(read[8]) or math.huge) <= turn.now then
-    expire(turn.now, turn.stamp, turn.queue, id, turn.keep)
+    return quarantine(turn.now, turn.queue, id, 'it was waiting, but its hash is gone')
+  elseif ELSEWHERE[read[3]] then
+    return note('duplicate', turn.queue, id, 'it was in the queue while it was ' .. read[3])
+  end
+  local plain = read[2] and redis.call('HLEN', key) == PLAIN_WAITING
+  local expires = not plain and redis.call('HGET', key, 'flowzz_expires')
+  if expires and (tonumber(expires) or math.huge) <= turn.now then
     turn.expired = (turn.expired or 0) + 1
+    return expire(turn.now, turn.stamp, turn.queue, id, turn.keep)
+  end
+  local execution = turn.token .. '-' .. (turn.claims.n + 1)
+  if plain and keys == '' then
+    redis.call('HSET', key, 'status', 'started', 'started_at', turn.stamp, 'worker_name', turn.worker,
+      'flowzz_execution', execution)
   else
-    local execution = turn.token .. '-' .. (#turn.claims + 1)
     redis.call('HSET', key, 'status', 'started', 'started_at', turn.stamp, 'worker_name', turn.worker,
       'flowzz_execution', execution, 'flowzz_note', '', 'flowzz_lane', lane)
-    turn.leases[#turn.leases + 1] = turn.ends
-    turn.leases[#turn.leases + 1] = id .. ':' .. execution
-    turn.claims[#turn.claims + 1] = {turn.queue, id, execution, read[1], read[2] or '', read[3] or '0', read[4] or '0',
-      read[5] or '', read[6] or '', string.format('%.6f', turn.now / 1000), rq_retry(read)}
-    note('active', turn.queue, id, turn.worker)
-    return id .. ':' .. execution
   end
+  local member = id .. ':' .. execution
+  turn.leases[#turn.leases + 1] = turn.ends
+  turn.leases[#turn.leases + 1] = member
+  say(turn.claims, turn.queue, id, read[1], read[2] or '')
+  if not plain then say_more(turn.claims, id) end
+  note('active', turn.queue, id, turn.worker)
+  return member
 end
 
 -- drain_lane(turn, lane, n): the only ready lane, without limits: take n at once. Returns how many it gave.
@@ -137,7 +161,7 @@ local function drain_lane(turn, lane, n)
     for i = #heads, 1, -1 do redis.call('LPUSH', list, heads[i]) end
   end
   for _, id in ipairs(ids) do
-    if same or redis.call('LREM', list, 1, id) > 0 then start(turn, id, lane) end
+    if same or redis.call('LREM', list, 1, id) > 0 then start(turn, id, lane, '') end
   end
   redis.call('HINCRBY', K.laned, turn.queue, -#ids)
   return #ids
@@ -165,7 +189,7 @@ local function one_turn(turn, priority, n)
       redis.call('HINCRBY', K.laned, queue, -1)
       gave = 1
       if redis.call('LREM', K.queue .. queue, 1, id) > 0 then
-        local member = start(turn, id, lane)
+        local member = start(turn, id, lane, keys)
         if member then admit(turn, keys, member) end
       end
     end
@@ -182,29 +206,29 @@ local function claim(turn, n)
   adopt(queue)
   turn.next_unblock = unblock(turn.now, queue)
   turn.leases = {}
-  local before, refused = #turn.claims, 0
-  while #turn.claims - before < n and refused < MOST_BLOCKED and (turn.expired or 0) < MOST_EXPIRED do
+  local before, refused = turn.claims.n, 0
+  while turn.claims.n - before < n and refused < MOST_BLOCKED and (turn.expired or 0) < MOST_EXPIRED do
     local priority = redis.call('ZRANGE', K.rings .. queue, 0, 0)[1]
     if not priority then break end
-    if one_turn(turn, priority, n - (#turn.claims - before)) == 0 then refused = refused + 1 end
+    if one_turn(turn, priority, n - (turn.claims.n - before)) == 0 then refused = refused + 1 end
     if redis.call('EXISTS', K.ring .. queue .. '|' .. priority) == 0 then
       redis.call('ZREM', K.rings .. queue, priority)
     end
   end
   if #turn.leases > 0 then redis.call('ZADD', K.wip .. queue, unpack(turn.leases)) end
-  local stopped = #turn.claims - before >= n or (turn.expired or 0) >= MOST_EXPIRED
+  local stopped = turn.claims.n - before >= n or (turn.expired or 0) >= MOST_EXPIRED
   if stopped and not turn.bounded and redis.call('EXISTS', K.rings .. queue) == 1 then wake(queue) end
   return turn.next_unblock
 end
 
-local function reclaim(list)
-  local claims = {}
-  for _, c in ipairs(list) do
-    if redis.call('ZSCORE', K.wip .. c[1], c[2] .. ':' .. c[3]) then
-      local read = redis.call('HMGET', K.job .. c[2], unpack(FIELDS))
-      claims[#claims + 1] = {c[1], c[2], c[3], read[1] or '', read[2] or '', read[3] or '0', read[4] or '0',
-        read[5] or '', read[6] or '', string.format('%.6f', now_ms() / 1000), rq_retry(read)}
-    end
+local function reclaim(ids, token)
+  local claims = {n = 0, list = {}, more = {}}
+  for i = 1, #ids, 2 do
+    local queue, id = ids[i], ids[i + 1]
+    local held = redis.call('ZSCORE', K.wip .. queue, id .. ':' .. token .. '-' .. ((i + 1) / 2))
+    local read = held and redis.call('HMGET', K.job .. id, 'data', 'flowzz') or {}
+    say(claims, queue, held and id or '', read[1] or '', read[2] or '')
+    if held then say_more(claims, id) end
   end
   return claims
 end

@@ -5,8 +5,12 @@ local events = {}
 
 local ESCAPED = {['%'] = '%25', ['|'] = '%7C', ['\n'] = '%0A'}
 
+-- Plain searches: a pattern that must look at every character of an id costs more than storing the event.
 local function event_part(text)
-  return string.find(text, '[%%|\n]') and string.gsub(text, '[%%|\n]', ESCAPED) or text
+  if string.find(text, '|', 1, true) or string.find(text, '%', 1, true) or string.find(text, '\n', 1, true) then
+    return (string.gsub(text, '[%%|\n]', ESCAPED))
+  end
+  return text
 end
 
 local function note(event, queue, subject, detail)
