@@ -65,13 +65,11 @@ def completed(claim: Claim, result: Any = None) -> Settlement:
 
 
 def ended(claim: Claim, kind: str, *, body: str = "", delay_ms: int = 0, note: str = "", hold: str = "") -> Settlement:
-    counts = kind in ("completed", "failed", "retrying")
     return Settlement(
         queue=claim.queue,
         job_id=claim.job_id,
         execution_id=claim.execution_id,
         kind=kind,
-        attempts_made=claim.attempts_made + counts,
         attempt=claim.attempts_made + 1,
         started_at=claim.started_at,
         delay_ms=delay_ms,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
@@ -81,10 +81,7 @@ class JobContext:
     store: StorePort
     reporter: ReporterPort
     restored: Any = None
-    _steps: Steps = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._steps = Steps(self.reporter)
+    _steps: Steps | None = None
 
     @property
     def checkpoint(self) -> Any:
@@ -126,6 +123,8 @@ class JobContext:
         result, so a step that sends should be safe to send twice. Raises DuplicateStep for a name used before in
         this run, and LeaseLost when another worker has the job by now.
         """
+        if self._steps is None:
+            self._steps = Steps(self.reporter)
         return self._steps.run(name, function, args, kwargs)
 
     def snooze(self, after: timedelta, reason: str | None = None) -> NoReturn:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, get_type_hints
 
 from pydantic import BaseModel
@@ -76,7 +77,7 @@ class JobDefinition(Generic[P, R]):
         """Run the handler directly, as a test may."""
         return self.handler(context, payload)
 
-    @property
+    @cached_property
     def is_async(self) -> bool:
         """True for an ``async def`` handler; a worker runs it on its event loop."""
         return inspect.iscoroutinefunction(self.handler)
@@ -86,7 +87,7 @@ class JobDefinition(Generic[P, R]):
         result: Any = self.handler(context, payload)
         return asyncio.run(result) if self.is_async else result
 
-    @property
+    @cached_property
     def rules(self) -> RetryRules:
         """``retry`` and ``retry_on`` as one."""
         return RetryRules(self.retry, self.retry_on)

@@ -26,11 +26,11 @@ from pydantic import SecretStr
 
 from flowzz import clock
 from flowzz.logs.files import LogFile, Terminal
-from flowzz.logs.lines import as_line, complete, for_people, iso, serialise
+from flowzz.logs.lines import Form, as_line, complete, for_people, iso, serialise
 from flowzz.logs.redaction import masked, register_secret, register_url
 from flowzz.settings import Settings
 
-__all__ = ["close", "configure", "mute", "register_secret", "write_batch"]
+__all__ = ["Form", "close", "configure", "mute", "register_secret", "write_batch", "write_rows"]
 
 _LEVELS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
 _QUIET_LIBRARIES = ("alembic", "apscheduler", "asyncio", "httpcore", "httpx", "rq", "sqlalchemy", "urllib3", "werkzeug")
@@ -66,6 +66,13 @@ class Sink:
             if terminal is not None:
                 shown.append(for_people(record, colour=terminal.colour))
         self._send(everything, errors, shown)
+
+    def write_rows(self, form: Form, rows: Sequence[Sequence[str | int | float]]) -> None:
+        """As ``write``, for lines of one form."""
+        if self.terminal is not None or _LEVELS[form.level] >= logging.ERROR:
+            self.write([form.line(row) for row in rows])
+        elif _LEVELS[form.level] >= self.level:
+            self.combined.write(form.write(rows, iso(clock.now()), self.role, os.getpid()) + b"\n")
 
     def _send(self, everything: list[bytes], errors: list[bytes], shown: list[bytes]) -> None:
         if everything:
@@ -170,6 +177,12 @@ def write_batch(lines: Sequence[Mapping[str, Any]], *, console: bool = True) -> 
     """
     if _sink is not None and lines:
         _sink.write(lines, console=console)
+
+
+def write_rows(form: Form, rows: Sequence[Sequence[str | int | float]]) -> None:
+    """As ``write_batch``, for lines of one form: a fraction of its price."""
+    if _sink is not None and rows:
+        _sink.write_rows(form, rows)
 
 
 def _register_settings(settings: Settings) -> None:

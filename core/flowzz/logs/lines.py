@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
 from pydantic_core import to_json
@@ -21,6 +22,32 @@ _COLOURS = {
     "critical": "\x1b[1;31m",
 }
 _HEAD = frozenset({"timestamp", "level", "event", "logger", "role", "pid", "exception", "stack"})
+
+
+class Form:
+    """Lines that differ only in the values of a few names; the rest of them is made once.
+
+    For what happens for every job. The values are texts that name things (a job, an id, a queue) and numbers:
+    nothing is starred out in them, so a value that may hold a secret goes into an ordinary line.
+    """
+
+    def __init__(self, names: Sequence[str], **always: str | int) -> None:
+        self.level = str(always.get("level", "info"))
+        self._names = tuple(names)
+        self._always = always
+        self._body = "".join(f',"{name}":%s' for name in names)
+
+    def line(self, values: Sequence[str | int | float]) -> dict[str, Any]:
+        """The same as an ordinary line."""
+        return {**self._always, **dict(zip(self._names, values, strict=True))}
+
+    def write(self, rows: Iterable[Sequence[str | int | float]], stamp: str, role: str, pid: int) -> bytes:
+        """A line of JSON for each row, with a line feed between them."""
+        head = serialise(complete(self._always, stamp, role, pid))[:-1].decode().replace("%", "%%")
+        pattern = head + self._body + "}"
+        return "\n".join(
+            [pattern % tuple([quoted(one) if type(one) is str else one for one in row]) for row in rows]
+        ).encode()
 
 
 def as_line(record: logging.LogRecord) -> dict[str, Any]:

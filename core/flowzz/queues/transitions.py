@@ -51,9 +51,11 @@ class NewJob:
         ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claim:
     """A job under our lease, raw as Redis holds it; ``started_at`` is Unix seconds by Redis's clock.
+
+    Never changed; not frozen, like Settlement, since that costs more than all else that is done to one.
 
     ``rq_retry`` is ``left|intervals`` of RQ's own ``Retry``, for a job that plain RQ enqueued with one.
     """
@@ -75,7 +77,7 @@ class Claim:
         return name_of(self.envelope, self.data)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Settlement:
     """How one execution ended, ready for the script (see step.lua for each value)."""
 
@@ -83,7 +85,6 @@ class Settlement:
     job_id: str
     execution_id: str
     kind: str
-    attempts_made: int
     attempt: int
     started_at: float
     delay_ms: int = 0
@@ -93,8 +94,6 @@ class Settlement:
     hold: str = ""
 
     def arguments(self) -> tuple[str | int, ...]:
-        more = {"delay": self.delay_ms, "error": self.error, "note": self.note, "hold": self.hold}
-        given = {name: value for name, value in more.items() if value}
         return (
             self.queue,
             self.job_id,
@@ -103,8 +102,12 @@ class Settlement:
             self.attempt,
             f"{self.started_at:.6f}",
             self.body,
-            json.dumps(given) if given else "",
+            self._more() if self.delay_ms or self.error or self.note or self.hold else "",
         )
+
+    def _more(self) -> str:
+        more = {"delay": self.delay_ms, "error": self.error, "note": self.note, "hold": self.hold}
+        return json.dumps({name: value for name, value in more.items() if value})
 
 
 @dataclass(frozen=True, slots=True)

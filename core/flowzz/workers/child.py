@@ -65,9 +65,9 @@ class ChildReporter(Reporter):
         self._listen()
         if self._timed_out:
             return self.timed_out()
-        if self._cancel.is_set():
+        if self._cancel:
             return JobCanceled()
-        return LeaseLost() if self._lost.is_set() else JobTerminated()
+        return LeaseLost() if self._lost else JobTerminated()
 
     def _check(self) -> None:
         self._listen()
@@ -79,9 +79,9 @@ class ChildReporter(Reporter):
             if TELL_STOPPING in told:
                 self._stopping.set()
             if TELL_CANCELED in told:
-                self._cancel.set()
+                self._cancel = True
             if TELL_LOST in told:
-                self._lost.set()
+                self._lost = True
             self._timed_out |= TELL_TIMEOUT in told
 
     @property

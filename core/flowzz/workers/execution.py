@@ -12,10 +12,11 @@ import json
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from flowzz import clock
 from flowzz.app import Flowzz
 from flowzz.errors import (
     JobCanceled,
@@ -56,9 +57,11 @@ NOT_STOPPING = timedelta(seconds=1)
 NO_RETRY = NoRetry()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Execution:
-    """A claim on its way to an outcome; later fields are filled by the steps.
+    """A claim on its way to an outcome; later fields are filled by the steps, each once.
+
+    Not frozen, since a copy a step would cost more than the steps.
 
     ``apart`` runs a ``process`` job in a process of its own; in there it is None and ``confined`` caps the memory.
     """
@@ -97,7 +100,7 @@ def run(execution: Execution) -> Execution:
 def prepare(execution: Execution) -> Execution:
     """The steps before the handler: ready to be performed, or ended with an outcome."""
     for step in (_read, _resolve, _validate):
-        execution = step(execution)
+        step(execution)
         if execution.outcome is not None:
             break
     return execution
@@ -105,7 +108,9 @@ def prepare(execution: Execution) -> Execution:
 
 def never_returned(execution: Execution, grace: timedelta) -> Outcome:
     """The outcome of an execution whose handler is past its timeout and the grace; it is settled without it."""
-    execution = _resolve(_read(execution))
+    _read(execution)
+    if execution.outcome is None:
+        _resolve(execution)
     if execution.definition is None:
         return execution.outcome or Released("nothing runs it any more")
     seconds = execution.definition.timeout.total_seconds()
@@ -116,29 +121,28 @@ def never_returned(execution: Execution, grace: timedelta) -> Outcome:
     return retry_or_fail(execution, error)
 
 
-def _read(execution: Execution) -> Execution:
+def _read(execution: Execution) -> None:
     try:
-        name, payload = load_call(execution.claim.data)
-        envelope = Envelope.load(execution.claim.envelope)
+        execution.name, execution.payload = load_call(execution.claim.data)
+        execution.envelope = Envelope.load(execution.claim.envelope)
     except UnreadableJob as error:
-        return replace(execution, outcome=Failed(ErrorInfo("UnreadableJob", str(error), "")))
-    return replace(execution, name=name, payload=payload, envelope=envelope)
+        execution.outcome = Failed(ErrorInfo("UnreadableJob", str(error), ""))
 
 
-def _resolve(execution: Execution) -> Execution:
+def _resolve(execution: Execution) -> None:
     try:
-        return replace(execution, definition=execution.app.plugins.job(execution.name))
+        execution.definition = execution.app.plugins.job(execution.name)
     except UnknownJob:
-        return replace(execution, outcome=Parked(execution.name))
+        execution.outcome = Parked(execution.name)
 
 
-def _validate(execution: Execution) -> Execution:
+def _validate(execution: Execution) -> None:
     definition = execution.definition
     assert definition is not None  # noqa: S101 - _resolve filled it
     try:
-        return replace(execution, payload=parse_payload(execution.name, definition.payload_model, execution.payload))
+        execution.payload = parse_payload(execution.name, definition.payload_model, execution.payload)
     except Exception as error:  # noqa: BLE001 - a payload model is plugin code
-        return replace(execution, outcome=Failed(describe(error)))
+        execution.outcome = Failed(describe(error))
 
 
 def perform(execution: Execution) -> Execution:
@@ -146,15 +150,18 @@ def perform(execution: Execution) -> Execution:
     definition = execution.definition
     assert definition is not None  # noqa: S101 - _resolve filled it
     if definition.isolation == "process" and execution.apart is not None:
-        return replace(execution, outcome=execution.apart(execution))
+        execution.outcome = execution.apart(execution)
+        return execution
     try:
         context = _context(execution)
         execution.reporter.begin(definition.timeout)
         with execution.confined(definition.memory_limit):
             result = result_as_json(definition.run(context, execution.payload))
     except BaseException as error:  # noqa: BLE001 - SystemExit in a handler costs one attempt, not a thread
-        return replace(execution, outcome=judge(execution, error))
-    return replace(execution, outcome=Completed(result))
+        execution.outcome = judge(execution, error)
+    else:
+        execution.outcome = Completed(result)
+    return execution
 
 
 async def perform_async(execution: Execution) -> Execution:
@@ -168,8 +175,10 @@ async def perform_async(execution: Execution) -> Execution:
         async with scope:
             result = result_as_json(await definition.handler(context, execution.payload))
     except BaseException as error:  # noqa: BLE001 - as in perform
-        return replace(execution, outcome=judge(execution, _meant(execution, error, scope)))
-    return replace(execution, outcome=Completed(result))
+        execution.outcome = judge(execution, _meant(execution, error, scope))
+    else:
+        execution.outcome = Completed(result)
+    return execution
 
 
 def _meant(execution: Execution, error: BaseException, scope: asyncio.Timeout) -> BaseException:
@@ -252,7 +261,7 @@ def _pause_connection(execution: Execution, error: NeedsCredentials) -> Outcome:
     """
     try:
         paused = execution.app.store.need_credentials(
-            error.connection_id, str(error)[:MESSAGE_LIMIT], as_of=execution.reporter.began_at
+            error.connection_id, str(error)[:MESSAGE_LIMIT], as_of=execution.reporter.began_at or clock.now()
         )
     except Exception as failure:  # noqa: BLE001 - the job's own error is worth more than this one
         info = describe(error)

@@ -19,7 +19,7 @@ from flowzz.jobs.outcome import (
     Released,
     Retrying,
 )
-from flowzz.queues.transitions import Claim, StepReply
+from flowzz.queues.transitions import StepReply
 from flowzz.workers.mailbox import Done
 
 REFUSED = {0: "refused, the lease was lost", 2: "dropped, the job is gone"}
@@ -30,35 +30,46 @@ class Journal:
 
     def __init__(self, worker: str) -> None:
         self._worker = worker
+        said = {"level": "info", "logger": "flowzz.worker", "worker": worker}
+        self._started = logs.Form(("job", "job_id", "queue", "attempt"), event="job started", **said)
+        self._completed = logs.Form(("job", "job_id", "queue", "attempt", "took_s"), event="job completed", **said)
 
     def write(self, done: Sequence[Done], reply: StepReply) -> None:
         """One batch of lines for the settled and the claimed jobs of a step."""
-        lines = [
-            self._ended(ended.claim, ended.outcome, verdict, reply.now_ms)
-            for ended, verdict in zip(done, reply.verdicts, strict=True)
-        ]
-        lines += [self._line("info", "job started", claim) for claim in reply.claims]
-        if lines:
-            logs.write_batch(lines)
+        now_s = reply.now_ms / 1000
+        completed: list[tuple[str | float, ...]] = []
+        others = []
+        for ended, verdict in zip(done, reply.verdicts, strict=True):
+            claim = ended.claim
+            if verdict == 1 and isinstance(ended.outcome, Completed):
+                took_s = round(now_s - claim.started_at, 3)
+                completed.append((ended.job, claim.job_id, claim.queue, claim.attempts_made + 1, took_s))
+            else:
+                others.append(self._ended(ended, verdict, now_s))
+        logs.write_rows(self._completed, completed)
+        logs.write_batch(others)
+        logs.write_rows(self._started, [(c.job or "?", c.job_id, c.queue, c.attempts_made + 1) for c in reply.claims])
 
-    def _line(self, level: str, event: str, claim: Claim, **more: Any) -> dict[str, Any]:
+    def _line(self, level: str, event: str, done: Done, **more: Any) -> dict[str, Any]:
+        claim = done.claim
         return {
             "level": level,
             "event": event,
             "logger": "flowzz.worker",
-            "job": claim.job_id,
+            "job": done.job,
+            "job_id": claim.job_id,
             "queue": claim.queue,
             "attempt": claim.attempts_made + 1,
             "worker": self._worker,
             **more,
         }
 
-    def _ended(self, claim: Claim, outcome: Outcome, verdict: int, now_ms: float) -> dict[str, Any]:
-        took = round(now_ms / 1000 - claim.started_at, 3)
+    def _ended(self, done: Done, verdict: int, now_s: float) -> dict[str, Any]:
+        took = round(now_s - done.claim.started_at, 3)
         if verdict != 1:
-            return self._line("warning", "late result " + REFUSED.get(verdict, "lost"), claim, took_s=took)
-        level, event, more = _words(outcome)
-        return self._line(level, event, claim, took_s=took, **more)
+            return self._line("warning", "late result " + REFUSED.get(verdict, "lost"), done, took_s=took)
+        level, event, more = _words(done.outcome)
+        return self._line(level, event, done, took_s=took, **more)
 
 
 def _words(outcome: Outcome) -> tuple[str, str, dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from flowzz.errors import QueueUnavailable
@@ -12,43 +13,61 @@ from flowzz.jobs.outcome import Outcome
 from flowzz.queues.transitions import Claim, Settlement, Transitions
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Done:
-    """An execution that ended, ready to be settled."""
+    """An execution that ended, ready to be settled. Never changed; not frozen, since there is one a job."""
 
     claim: Claim
     outcome: Outcome
     settlement: Settlement
 
+    @property
+    def job(self) -> str:
+        """The job's name, for logs."""
+        return self.claim.job or "?"
+
 
 class Mailbox:
-    """A condition around three facts: finished executions, news from Redis, and that somebody knocked."""
+    """Finished executions, and that somebody knocked: news from Redis, or a stop. One thread takes, any thread puts.
+
+    A lock serves as the bell: it is rung only while the taker waits, so putting costs next to nothing.
+    """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
         self._done: deque[Done] = deque()
         self._knocked = False
+        self._waits = False
+        self._bell = threading.Lock()
+        self._bell.acquire()
 
     def put(self, done: Done) -> None:
-        with self._changed:
-            self._done.append(done)
-            self._changed.notify()
+        self._done.append(done)
+        if self._waits:
+            self._ring()
 
     def knock(self) -> None:
         """Something happened that the dispatcher should look at: news from Redis, or a stop."""
-        with self._changed:
-            self._knocked = True
-            self._changed.notify()
+        self._knocked = True
+        if self._waits:
+            self._ring()
 
-    def take(self, timeout: float | None) -> list[Done]:
+    def take(self, timeout: float) -> list[Done]:
         """All finished executions; waits up to ``timeout`` seconds for one, or for a knock."""
-        with self._changed:
+        if timeout > 0:
+            self._waits = True
             if not self._done and not self._knocked:
-                self._changed.wait(timeout)
-            self._knocked = False
-            done = list(self._done)
-            self._done.clear()
-            return done
+                self._bell.acquire(timeout=timeout)
+            self._waits = False
+        self._knocked = False
+        done = []
+        while self._done:
+            done.append(self._done.popleft())
+        return done
+
+    def _ring(self) -> None:
+        """Rung twice, it wakes once; a ring that comes too late makes the next wait a short one."""
+        with suppress(RuntimeError):
+            self._bell.release()
 
 
 class Waiter:

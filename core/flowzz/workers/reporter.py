@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Event
 from typing import Any
 
@@ -16,18 +16,21 @@ LINE_LIMIT = 2_000
 
 
 class Reporter:
-    """The ReporterPort of one execution. Its flags are set by the heartbeat thread and read by the handler's."""
+    """The ReporterPort of one execution. Its flags are set by the heartbeat thread and read by the handler's.
+
+    ``began_at`` is when the handler began; None before.
+    """
 
     def __init__(self, transitions: Transitions, claim: Claim, stopping: Event) -> None:
         self._transitions = transitions
         self._claim = claim
         self._stopping = stopping
-        self._lost = Event()
-        self._cancel = Event()
+        self._lost = False
+        self._cancel = False
         self._deadline = float("inf")
         self._timeout = timedelta(0)
         self._told: Callable[[], None] | None = None
-        self.began_at = clock.now()
+        self.began_at: datetime | None = None
         self.claimed_at = time.monotonic()
 
     def begin(self, timeout: timedelta) -> None:
@@ -46,7 +49,7 @@ class Reporter:
             self._claim, self._claim.attempts_made + 1, progress=progress, checkpoint=checkpoint, log=lines
         )
         if not stored:
-            self._lost.set()
+            self._lost = True
             raise LeaseLost
 
     def recall(self) -> Mapping[str, str]:
@@ -57,11 +60,11 @@ class Reporter:
     def remember(self, name: str, result: str) -> None:
         """One script call. Raises LeaseLost, or QueueUnavailable when Redis is away."""
         if not self._transitions.remember(self._claim, name, result):
-            self._lost.set()
+            self._lost = True
             raise LeaseLost
 
     def _check(self) -> None:
-        if self._lost.is_set():
+        if self._lost:
             raise LeaseLost
         if time.monotonic() > self._deadline:
             raise self.timed_out()
@@ -76,19 +79,19 @@ class Reporter:
 
     @property
     def cancel_requested(self) -> bool:
-        return self._cancel.is_set()
+        return self._cancel
 
     @property
     def lease_lost(self) -> bool:
-        return self._lost.is_set()
+        return self._lost
 
     def mark_lost(self) -> None:
         """The lease is gone: the handler is told at its next report."""
-        self._lost.set()
+        self._lost = True
         self._tell()
 
     def mark_canceled(self) -> None:
-        self._cancel.set()
+        self._cancel = True
         self._tell()
 
     def is_overdue(self, grace_s: float) -> bool:
@@ -98,7 +101,7 @@ class Reporter:
     def on_change(self, told: Callable[[], None]) -> None:
         """Call ``told``, in whichever thread, whenever a flag is set from now on; at once when one is set already."""
         self._told = told
-        if self._cancel.is_set() or self._lost.is_set():
+        if self._cancel or self._lost:
             told()
 
     def nudge(self) -> None:

@@ -36,7 +36,7 @@ def done(claim: Claim, outcome: Outcome) -> Done:
 
 def settlement_of(claim: Claim, outcome: Outcome) -> Settlement:
     """What to store. Only completed, failed and retrying runs use up an attempt."""
-    made, attempt = claim.attempts_made, claim.attempts_made + 1
+    attempt = claim.attempts_made + 1
     build = partial(
         Settlement,
         queue=claim.queue,
@@ -48,25 +48,24 @@ def settlement_of(claim: Claim, outcome: Outcome) -> Settlement:
     match outcome:
         case Completed(result):
             body, note = _kept(result)
-            return build(kind="completed", attempts_made=attempt, body=body, note=note)
+            return build(kind="completed", body=body, note=note)
         case Failed(error):
-            return build(kind="failed", attempts_made=attempt, body=_trace(error), error=_short(error))
+            return build(kind="failed", body=_trace(error), error=_short(error))
         case Retrying(delay, error):
             return build(
                 kind="retrying",
-                attempts_made=attempt,
                 delay_ms=_ms(delay),
                 body=_trace(error),
                 error=_short(error),
             )
         case Postponed(delay, reason, hold):
-            return build(kind="postponed", attempts_made=made, delay_ms=_ms(delay), note=reason, hold=hold)
+            return build(kind="postponed", delay_ms=_ms(delay), note=reason, hold=hold)
         case Released(reason):
-            return build(kind="released", attempts_made=made, note=reason)
+            return build(kind="released", note=reason)
         case Parked(reason):
-            return build(kind="parked", attempts_made=made, note=reason)
+            return build(kind="parked", note=reason)
         case Canceled(reason):
-            return build(kind="canceled", attempts_made=made, note=reason)
+            return build(kind="canceled", note=reason)
 
 
 def _ms(delay: timedelta) -> int:

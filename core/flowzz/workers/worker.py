@@ -7,7 +7,6 @@ settled by the call that claims the next jobs. Around it: handler threads, a lea
 from __future__ import annotations
 
 import os
-import queue
 import socket
 import threading
 import time
@@ -25,6 +24,7 @@ from flowzz.queues.epoch import Witness
 from flowzz.queues.transitions import Settlement, StepReply
 from flowzz.workers.apart import Pen
 from flowzz.workers.commands import CommandListener
+from flowzz.workers.crew import Crew
 from flowzz.workers.ending import REPLACE_ME, Limits
 from flowzz.workers.eventloop import EventLoop
 from flowzz.workers.execution import Execution, never_returned, perform, prepare
@@ -68,7 +68,7 @@ class Worker:
         self._transitions = app.queues.transitions
         self._held: dict[str, Held] = {}
         self._held_lock = threading.Lock()
-        self._inbox: queue.SimpleQueue[Held | None] = queue.SimpleQueue()
+        self._crew: Crew[Held] = Crew(self.concurrency, self._handle)
         self._mailbox = Mailbox()
         self._stopping = threading.Event()
         self._forced = threading.Event()
@@ -76,6 +76,9 @@ class Worker:
         self._asked = False
         self._replaced = ""
         self._limits = limits
+        self._share = (
+            self.concurrency + 1
+        ) // 2  # so that handlers run what one step claimed while Redis does the next
         self._claimed = 0
         self._worked_s = 0.0
         self._address = ""
@@ -142,8 +145,7 @@ class Worker:
 
     def _begin(self) -> None:
         self._pen.warm()
-        for number in range(self.concurrency):
-            threading.Thread(target=self._handle, name=f"flowzz-job-{number + 1}", daemon=True).start()
+        self._crew.start()
         self._register()
         self._keeper.start()
         self._waiter.start()
@@ -184,15 +186,17 @@ class Worker:
         while not self._stopping.is_set():
             self._pulse.beat()
             free = self.concurrency - len(self._held) + len(done)
-            reply = self._step(done, want=min(free, self._claims_left())) if done or free else None
+            want = min(free, self._share, self._claims_left())
+            reply = self._step(done, want=want) if done or free else None
             if self._limits.burst and reply and not reply.claims and not self._held:
                 return
             if self._waiter.take_news() and not free:
                 self._pass_news_on()
             room = self.concurrency - len(self._held)
-            if room and not self._stopping.is_set():
+            there_is_more = room and reply is not None and len(reply.claims) == want
+            if room and not there_is_more and not self._stopping.is_set():
                 self._waiter.arm(_patience(reply))
-            done = self._mailbox.take(POLL_S)
+            done = self._mailbox.take(0 if there_is_more else POLL_S)
         self._step_back(done)
 
     def _pass_news_on(self) -> None:
@@ -239,13 +243,13 @@ class Worker:
         )
 
     def _accept(self, done: Sequence[Done], reply: StepReply) -> None:
+        held = [(claim, Reporter(self._transitions, claim, self._stopping)) for claim in reply.claims]
         with self._held_lock:
             for ended in done:
                 self._held.pop(ended.claim.execution_id, None)
-            for claim in reply.claims:
-                self._held[claim.execution_id] = (claim, Reporter(self._transitions, claim, self._stopping))
-        for claim in reply.claims:
-            self._inbox.put(self._held[claim.execution_id])
+            for one in held:
+                self._held[one[0].execution_id] = one
+        self._crew.give(held)
         self._worked_s += sum(reply.now_ms / 1000 - ended.claim.started_at for ended in done)
         self._journal.write(done, reply)
         self._claimed += len(reply.claims)
@@ -257,19 +261,18 @@ class Worker:
         most = self._limits.max_jobs
         return self.concurrency if most is None else min(self.concurrency, max(0, most - self._claimed))
 
-    def _handle(self) -> None:
-        while (held := self._inbox.get()) is not None:
-            claim, reporter = held
-            if self._forced.is_set():
-                continue
-            execution = prepare(Execution(self.app, self.name, claim, reporter, self._pen.run))
-            definition = execution.definition
-            if execution.outcome is not None or definition is None:
-                self._finished(execution)
-            elif definition.is_async and definition.isolation == "thread":
-                self._loop.submit(execution, self._finished)
-            else:
-                self._finished(perform(execution))
+    def _handle(self, held: Held) -> None:
+        claim, reporter = held
+        if self._forced.is_set():
+            return
+        execution = prepare(Execution(self.app, self.name, claim, reporter, self._pen.run))
+        definition = execution.definition
+        if execution.outcome is not None or definition is None:
+            self._finished(execution)
+        elif definition.is_async and definition.isolation == "thread":
+            self._loop.submit(execution, self._finished)
+        else:
+            self._finished(perform(execution))
 
     def _finished(self, execution: Execution) -> None:
         outcome = execution.outcome or Released("nothing ran it")
@@ -307,8 +310,7 @@ class Worker:
         return len(unfinished)
 
     def _end(self) -> None:
-        for _ in range(self.concurrency):
-            self._inbox.put(None)
+        self._crew.close()
         self._overseer.stop()
         self._pen.close()
         self._loop.close()
