@@ -402,11 +402,8 @@ def _claims(flat: Sequence[bytes], more: Sequence[Any], token: str, now_s: float
         if job_id:
             name = job_id.decode(errors="replace")
             made, stalled, checkpoint, rq_retry = extra.get(number, FRESH)
-            claims.append(
-                Claim(
-                    queue.decode(), name, f"{token}-{number}", data, envelope, made, stalled, checkpoint, now_s, rq_retry
-                )
-            )
+            own = (made, stalled, checkpoint, now_s, rq_retry)
+            claims.append(Claim(queue.decode(), name, f"{token}-{number}", data, envelope, *own))
     return claims
 
 
