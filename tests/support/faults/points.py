@@ -39,8 +39,8 @@ class Point:
 
     ``role``: whose round trips count, ``self`` (this process and what it forks) or ``child`` (the processes of jobs).
     ``marker``: the file that is left there; once it exists nobody dies any more. ``trips``: a file that gets a line a
-    round trip. ``victims``: ``self``; or for plain RQ, whose worker forks a horse a job, ``family`` (both, whichever makes
-    the round trip) or ``fork`` (only the horse's round trips count).
+    round trip. ``victims``: ``self``; or for plain RQ, whose worker forks a horse for each job, ``family`` (both of
+    them) or ``fork`` (the horse, and only its round trips count).
     """
 
     number: int
