@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -22,17 +23,15 @@ from flowzz.queues.admission import Admission
 from flowzz.queues.dead import DeadLetters
 from flowzz.queues.engine import REGISTRIES, Queues
 from flowzz.queues.fields import dump_call
-from flowzz.queues.lanes import Lane, LimitKey
+from flowzz.queues.lanes import Lane, queue_key
 from flowzz.queues.reading import pack_text
 from flowzz.queues.schedules import FireOutcome
 from flowzz.queues.transitions import Claim
 from support.engine import completed, ended, failure_text, new_job, step
+from support.judged import LIMITED, QUEUES, SLOTTED, Judged
 
-QUEUES = ("alpha", "beta")
 WORKERS = ("w1", "w2")
 KINDS = ("completed", "failed", "retrying", "postponed", "released", "parked", "canceled")
-LIMITED = LimitKey("phone", 2, 3_600_000)
-SLOTTED = LimitKey("account", 1)
 LANES = st.builds(
     Lane,
     priority=st.sampled_from([1, 5]),
@@ -40,25 +39,13 @@ LANES = st.builds(
     job=st.just("probe.work"),
     limits=st.sampled_from([(), (), (LIMITED,), (SLOTTED,), (LIMITED, SLOTTED)]),
 )
+LIMIT_KEYS = [LIMITED.key, SLOTTED.key, queue_key("alpha", "rate"), queue_key("alpha", "concurrency")]
+KEYS = ["u:one", "u:two", "d:three", "t:four"]
 IDS = st.sampled_from([f"job-{number}" for number in range(6)])
 
 
-class Machine(RuleBasedStateMachine):
-    """The model is small: which ids exist, and which claims each worker believes it holds."""
-
-    queues: Queues
-    raw: redis.Redis
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.raw.flushall()
-        self.exists: set[str] = set()
-        self.foreign: set[str] = set()
-        self.batches: list[str] = []
-        self.held: list[tuple[str, Claim]] = []
-        self.last_step: dict[str, tuple[str, tuple[Any, ...], int, list[int]]] = {}
-        self.tokens = 0
-        self.tick = 0
+class Machine(Judged):
+    """Everything that the scripts do, in any order."""
 
     @rule(job_id=IDS, queue=st.sampled_from(QUEUES), delayed=st.booleans(), lane=LANES)
     def enqueue(self, job_id: str, queue: str, delayed: bool, lane: Lane) -> None:
@@ -142,6 +129,32 @@ class Machine(RuleBasedStateMachine):
         for member in self.raw.zrange(keys.SCHEDULED(queue), 0, 0):
             self.raw.zadd(keys.SCHEDULED(queue), {member: 1})
 
+    # What runs reports, and is told
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), name=st.sampled_from(["one", "two"]))
+    def report(self, data: st.DataObject, name: str) -> None:
+        """Progress, log, checkpoint and a finished step count under the lease, and only there."""
+        _, claim = data.draw(st.sampled_from(self.held))
+        leased = self._is_leased(claim)
+        told = self.queues.transitions.report(claim, 1, progress=(40.0, name), checkpoint={"at": name}, log=[name])
+        kept = self.queues.transitions.remember(claim, name, '"done"')
+        assert (told, kept) == (leased, leased)
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def heartbeat(self, worker: str) -> None:
+        """Who lost a lease is told so, whoever has the job now."""
+        mine = [claim for holder, claim in self.held if holder == worker]
+        leased = [self._is_leased(claim) for claim in mine]
+        told = self.queues.transitions.renew(
+            worker, lease_ms=30_000, ttl_s=60, fields={"hostname": "h"}, queues=QUEUES,
+            executions=[(c.queue, c.job_id, c.execution_id, float(c.started_at)) for c in mine],
+        )  # fmt: skip
+        assert [answer > 0 for answer in told] == leased
+
+    def _is_leased(self, claim: Claim) -> bool:
+        return self.raw.zscore(keys.WIP(claim.queue), f"{claim.job_id}:{claim.execution_id}") is not None
+
     @rule(action=st.sampled_from(["retry", "remove", "cancel"]), job_id=IDS)
     def manage(self, action: str, job_id: str) -> None:
         try:
@@ -154,13 +167,20 @@ class Machine(RuleBasedStateMachine):
 
     # Admission: duplicates keys, expiry, pruning
 
-    @rule(job_id=IDS, queue=st.sampled_from(QUEUES), key=st.sampled_from(["u:one", "u:two", "d:three"]), lane=LANES)
+    @rule(
+        job_id=IDS,
+        queue=st.sampled_from(QUEUES),
+        key=st.sampled_from(["u:one", "u:two", "d:three", "t:four"]),
+        lane=LANES,
+    )
     def enqueue_with_a_key(self, job_id: str, queue: str, key: str, lane: Lane) -> None:
         admission = Admission(key=key, window_ms=3_600_000)
         new = replace(new_job(job_id, queue=queue, lane=lane), admission=admission)
         (answer,) = self.queues.transitions.enqueue([new])
         if job_id in self.exists:
             assert answer == (-1 if job_id in self.foreign else 0)
+        elif isinstance(answer, str) and key.startswith("t:"):
+            assert self.raw.get(keys.THROTTLE(key)) == answer.encode(), "whatever became of it since"
         elif isinstance(answer, str):
             assert not self.queues.job(answer).state.is_final
             assert self.raw.hget(keys.JOB(answer), "flowzz_unique") == key.encode()
@@ -186,13 +206,6 @@ class Machine(RuleBasedStateMachine):
             assert self.raw.hget(keys.JOB(job_id.decode()), "flowzz_unique") == key
         if keep_bytes == 0:
             assert all(not s.completed and not s.failed and not s.canceled for s in self.queues.stats(QUEUES))
-
-    @invariant()
-    def no_job_that_has_ended_has_a_key(self) -> None:
-        for key, raw_id in self.raw.hgetall(keys.UNIQUE()).items():
-            job_id = raw_id.decode()
-            if self.raw.hget(keys.JOB(job_id), "flowzz_unique") == key:
-                assert not self.queues.job(job_id).state.is_final
 
     # Dependencies, dead letters
 
@@ -223,17 +236,6 @@ class Machine(RuleBasedStateMachine):
             self.exists |= set(ids)
             self.foreign -= set(ids)
 
-    @invariant()
-    def the_counts_of_batches_are_those_of_their_members(self) -> None:
-        for name in self.batches:
-            members = [outcome.decode() for outcome in self.raw.hvals(keys.MEMBERS(name))]
-            found = self.queues.batch(name)
-            counts = (found.pending, found.completed, found.failed, found.canceled, found.removed)
-            names = ("pending", "completed", "failed", "canceled", "removed")
-            assert counts == tuple(members.count(outcome) for outcome in names)
-            assert found.total == len(members)
-            assert found.finished_at is not None or found.pending > 0
-
     @rule(ids=st.lists(IDS, max_size=3, unique=True), remove=st.booleans())
     def move_the_dead(self, ids: list[str], remove: bool) -> None:
         letters = DeadLetters(self.queues)
@@ -254,14 +256,6 @@ class Machine(RuleBasedStateMachine):
                 assert parents
                 for parent in parents:
                     assert self.raw.hget(keys.JOB(parent), "status") not in (None, b"finished"), (job_id, parent)
-
-    @invariant()
-    def children_and_parents_know_each_other(self) -> None:
-        for queue in QUEUES:
-            for member in self.raw.zrange(keys.DEFERRED(queue), 0, -1):
-                for parent in self.raw.smembers(keys.DEPENDENCIES(member.decode())):
-                    gone = not self.raw.exists(keys.JOB(parent.decode()))
-                    assert gone or self.raw.sismember(keys.DEPENDENTS(parent.decode()), member)
 
     @rule(queue=st.sampled_from(QUEUES), front=st.booleans())
     def plain_rq_takes_a_job_out(self, queue: str, front: bool) -> None:
@@ -307,18 +301,32 @@ class Machine(RuleBasedStateMachine):
         told = ("flowzz_unique", "flowzz_children", "flowzz_batch", "dependency_ids")
         return job_id in self.exists and not any(self.raw.hmget(keys.JOB(job_id), told))
 
-    @rule(what=st.sampled_from(["job:probe.work", "company:a", "company:b"]), resume=st.booleans())
-    def pause_some(self, what: str, resume: bool) -> None:
+    @rule(
+        what=st.sampled_from(["job:probe.work", "company:a", "company:b", "queue:beta"]),
+        resume=st.booleans(),
+        until=st.sampled_from([None, datetime(2020, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC)]),
+    )
+    def pause_some(self, what: str, resume: bool, until: datetime | None) -> None:
         if resume:
             self.queues.transitions.resume(what)
         else:
-            self.queues.transitions.pause(what, "test", None)
+            self.queues.transitions.pause(what, "test", until)
+
+    @rule(key=st.sampled_from(LIMIT_KEYS), count=st.sampled_from(["1", "3", "none"]), revert=st.booleans())
+    def edit_a_limit(self, key: str, count: str, revert: bool) -> None:
+        """Of a whole queue, and of jobs; a rate is one an hour, so it stays used up."""
+        if revert:
+            self.queues.transitions.revert_limits(key, "test", [key])
+        else:
+            value = count if count == "none" or key.startswith("c:") else f"{count}/3600000"
+            self.queues.transitions.edit_limits(key, "test", [(key, value, "none")])
 
     @rule()
     def everything_that_may_run_can_be_claimed(self) -> None:
         """Without pauses and limits nothing that waits is ever out of reach."""
-        for what in ("job:probe.work", "company:a", "company:b"):
+        for what in ("job:probe.work", "company:a", "company:b", "queue:beta"):
             self.queues.transitions.resume(what)
+        self.queues.transitions.revert_limits("all", "test", LIMIT_KEYS)
         for name in (LIMITED.key, SLOTTED.key):
             self.raw.hdel(keys.LIMITS(), name)
         for queue in QUEUES:
@@ -327,37 +335,6 @@ class Machine(RuleBasedStateMachine):
         for _ in range(3):
             self._step("w1", 50, [])
         assert all(stats.waiting == 0 for stats in self.queues.stats(QUEUES))
-
-    @invariant()
-    def every_lane_is_once_where_it_belongs(self) -> None:
-        for queue in QUEUES:
-            prefix = keys.LANE(queue + "|")
-            lanes = sorted(key.decode().removeprefix(prefix) for key in self.raw.scan_iter(prefix + "*"))
-            found = [lane.decode() for lane in self.raw.zrange(keys.BLOCKED(queue), 0, -1)]
-            priorities = []
-            for ring in self.raw.scan_iter(keys.RING(queue + "|") + "*"):
-                priorities.append(priority := ring.decode().rpartition("|")[2])
-                companies = [c.decode() for c in self.raw.lrange(ring, 0, -1)]
-                assert len(companies) == len(set(companies))
-                for company in companies:
-                    group = self.raw.lrange(keys.GROUP(f"{queue}|{priority}|{company}"), 0, -1)
-                    assert group
-                    found += [lane.decode() for lane in group]
-            groups = list(self.raw.scan_iter(keys.GROUP(queue + "|") + "*"))
-            rings = [self.raw.llen(ring) for ring in self.raw.scan_iter(keys.RING(queue + "|") + "*")]
-            assert len(groups) == sum(rings)
-            assert sorted(found) == lanes
-            assert sorted(self.raw.zrange(keys.RINGS(queue), 0, -1)) == sorted(p.encode() for p in priorities)
-            assert set(self.raw.hkeys(keys.BLOCKS(queue))) == set(self.raw.zrange(keys.BLOCKED(queue), 0, -1))
-            laned = sum(self.raw.llen(prefix + lane) for lane in lanes)
-            assert laned == int(self.raw.hget(keys.LANED(), queue) or 0)
-
-    @invariant()
-    def slots_are_held_by_what_runs(self) -> None:
-        running = {
-            f"{queue}|{member.decode()}" for queue in QUEUES for member in self.raw.zrange(keys.WIP(queue), 0, -1)
-        }
-        assert {member.decode() for member in self.raw.smembers(keys.RUNNING(SLOTTED.key))} <= running
 
     @rule(queue=st.sampled_from(QUEUES))
     def pause_and_resume(self, queue: str) -> None:
@@ -369,47 +346,11 @@ class Machine(RuleBasedStateMachine):
     def unpark(self) -> None:
         self.queues.transitions.unpark(["probe.work"])
 
-    @invariant()
-    def every_job_is_in_exactly_one_place(self) -> None:
-        places = self._census()
-        assert sorted(places) == sorted(self.exists)
-        for job_id, found in places.items():
-            record = self.queues.job(job_id)
-            assert found == [(record.queue, record.state)], (job_id, found, record.state)
-
-    @invariant()
-    def the_counts_are_those_of_a_census(self) -> None:
-        stats = self.queues.stats(QUEUES)
-        counted = sum(s.waiting + s.active + s.completed + s.failed + s.delayed + s.canceled for s in stats)
-        counted += sum(s.parked + s.deferred for s in stats)
-        assert counted == len(self.exists)
-
-    @invariant()
-    def no_key_is_left_of_a_job_that_is_gone(self) -> None:
-        for family in (keys.JOB, keys.RESULTS, keys.LOG):
-            for key in self.raw.scan_iter(family.prefix + "*"):
-                name = key.decode().removeprefix(family.prefix).removeprefix(":").removesuffix(":dependencies")
-                if not name.endswith(":dependents"):
-                    assert name in self.exists, key
-
     def _settlement(self, claim: Claim, kind: str) -> Any:
         if kind == "completed":
             return completed(claim)
         note = "probe.work" if kind == "parked" else ""
         return ended(claim, kind, delay_ms=3_600_000, note=note, body=pack_text("x") if kind == "failed" else "")
-
-    def _census(self) -> dict[str, list[tuple[str, JobState]]]:
-        found: dict[str, list[tuple[str, JobState]]] = {}
-        for queue in QUEUES:
-            for member in self.raw.lrange(keys.QUEUE(queue), 0, -1):
-                found.setdefault(member.decode(), []).append((queue, JobState.WAITING))
-            for state, family in REGISTRIES.items():
-                for member in self.raw.zrange(family(queue), 0, -1):
-                    found.setdefault(member.decode().partition(":")[0], []).append((queue, state))
-        return found
-
-    def _forget_trimmed(self) -> None:
-        self.exists = {job_id for job_id in self.exists if self.raw.exists(keys.JOB(job_id))}
 
 
 def test_random_sequences_keep_every_job_in_exactly_one_place(redis_url: str) -> None:
