@@ -263,7 +263,13 @@ class Machine(Judged):
         popped = self.raw.lpop(keys.QUEUE(queue)) if front else self.raw.rpop(keys.QUEUE(queue))
         if popped:
             self.exists.discard(popped.decode())
-            self.raw.delete(*(family(popped.decode()) for family in (keys.JOB, keys.RESULTS, keys.LOG)))
+            self.raw.delete(*(family(popped.decode()) for family in (keys.JOB, keys.RESULTS)))
+            self._leaves_ours(popped.decode())
+
+    def _leaves_ours(self, *ids: str) -> None:
+        """RQ deletes its own keys and leaves a job's log and steps behind: known, and put away here."""
+        for job_id in ids:
+            self.raw.delete(keys.LOG(job_id), keys.STEPS(job_id))
 
     @rule(queue=st.sampled_from(QUEUES), job_id=IDS, front=st.booleans())
     def plain_rq_enqueues(self, queue: str, job_id: str, front: bool) -> None:
@@ -283,6 +289,7 @@ class Machine(Judged):
             getattr(Job.fetch(job_id, connection=self.raw, serializer=JSONSerializer), deed)()
             if deed == "delete":
                 self.exists.discard(job_id)
+                self._leaves_ours(job_id)
 
     @rule(job_id=IDS, front=st.booleans())
     def plain_rq_requeues(self, job_id: str, front: bool) -> None:
@@ -295,6 +302,7 @@ class Machine(Judged):
         if all(self._is_plain(job_id) for job_id in waiting):
             Queue(queue, connection=self.raw, serializer=JSONSerializer).empty()
             self.exists -= waiting
+            self._leaves_ours(*waiting)
 
     def _is_plain(self, job_id: str) -> bool:
         """Without key, family or batch, which RQ does not know: those are told at the next sweep, not at once."""
