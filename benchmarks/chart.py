@@ -11,7 +11,6 @@ STYLE = """\
   svg { font: 13px system-ui, sans-serif; }
   text { fill: #1f2328; } .quiet { fill: #59636e; } .grid { stroke: #d1d9e0; stroke-width: 1; }
   .a { fill: #2563eb; stroke: #2563eb; } .b { fill: #b45309; stroke: #b45309; } .c { fill: #8c959f; stroke: #8c959f; }
-  .line { fill: none; stroke-width: 2; } text { stroke: none; }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3; } .quiet { fill: #9198a1; } .grid { stroke: #3d444d; }
     .a { fill: #60a5fa; stroke: #60a5fa; } .b { fill: #f59e0b; stroke: #f59e0b; } .c { fill: #6e7681; stroke: #6e7681; }
@@ -27,34 +26,56 @@ class Spread:
     high: float
 
 
+@dataclass(frozen=True)
+class Frame:
+    """Where a value stands: ``x`` by the logarithm of a point, ``low`` to ``high``, ``y`` by a rate up to ``top``."""
+
+    low: float
+    high: float
+    top: float
+    height: int
+
+    def x(self, point: float) -> float:
+        share = (math.log10(point) - math.log10(self.low)) / (math.log10(self.high) - math.log10(self.low))
+        return LEFT + (WIDTH - LEFT - RIGHT) * share
+
+    def y(self, rate: float) -> float:
+        return self.height - BOTTOM - (self.height - TOP - BOTTOM) * rate / self.top
+
+
 def lines(title: str, axis: str, curves: Mapping[str, Mapping[int, Spread]], *, height: int = 280) -> str:
     """Jobs a second over a logarithmic axis; each point with its range. At most two curves."""
     points = sorted({point for curve in curves.values() for point in curve})
     top = _ceiling(max(spread.high for curve in curves.values() for spread in curve.values()))
-    low, high = math.log10(points[0]), math.log10(max(points[-1], points[0] * 10))
-
-    def x(point: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * (math.log10(point) - low) / (high - low)
-
-    def y(rate: float) -> float:
-        return height - BOTTOM - (height - TOP - BOTTOM) * rate / top
-
-    parts = [f'<text x="{LEFT}" y="20" font-weight="600">{escape(title)}</text>']
-    for step in range(5):
-        rate = top * step / 4
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(rate):.1f}" y2="{y(rate):.1f}"/>')
-        parts.append(f'<text class="quiet" x="{LEFT - 8}" y="{y(rate) + 4:.1f}" text-anchor="end">{rate:,.0f}</text>')
-    for point in points:
-        parts.append(f'<text x="{x(point):.1f}" y="{height - BOTTOM + 18}" text-anchor="middle">{point:,}</text>')
+    frame = Frame(points[0], max(points[-1], points[0] * 10), top, height)
+    parts = [f'<text x="{LEFT}" y="20" font-weight="600">{escape(title)}</text>', *_grid(frame, points)]
     parts.append(f'<text class="quiet" x="{WIDTH - RIGHT}" y="{height - 8}" text-anchor="end">{escape(axis)}</text>')
     for curve, colour in zip(curves.values(), "ab", strict=False):
-        track = " ".join(f"{x(point):.1f},{y(spread.median):.1f}" for point, spread in sorted(curve.items()))
-        parts.append(f'<polyline class="line {colour}" style="fill:none" points="{track}"/>')
-        for point, spread in curve.items():
-            ends = f'y1="{y(spread.low):.1f}" y2="{y(spread.high):.1f}"'
-            parts.append(f'<line class="{colour}" x1="{x(point):.1f}" x2="{x(point):.1f}" {ends}/>')
-            parts.append(f'<circle class="{colour}" cx="{x(point):.1f}" cy="{y(spread.median):.1f}" r="4"/>')
+        parts += _track(frame, curve, colour)
     return _svg(title, height, [*parts, *_legend(list(curves))])
+
+
+def _grid(frame: Frame, points: Sequence[int]) -> list[str]:
+    parts = []
+    for rate in (frame.top * step / 4 for step in range(5)):
+        y = frame.y(rate)
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text class="quiet" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{rate:,.0f}</text>')
+    below = frame.height - BOTTOM + 18
+    return parts + [
+        f'<text x="{frame.x(point):.1f}" y="{below}" text-anchor="middle">{point:,}</text>' for point in points
+    ]
+
+
+def _track(frame: Frame, curve: Mapping[int, Spread], colour: str) -> list[str]:
+    at = {frame.x(point): spread for point, spread in sorted(curve.items())}
+    track = " ".join(f"{x:.1f},{frame.y(spread.median):.1f}" for x, spread in at.items())
+    parts = [f'<polyline class="{colour}" style="fill:none" stroke-width="2" points="{track}"/>']
+    for x, spread in at.items():
+        ends = f'y1="{frame.y(spread.low):.1f}" y2="{frame.y(spread.high):.1f}"'
+        parts.append(f'<line class="{colour}" x1="{x:.1f}" x2="{x:.1f}" {ends}/>')
+        parts.append(f'<circle class="{colour}" cx="{x:.1f}" cy="{frame.y(spread.median):.1f}" r="4"/>')
+    return parts
 
 
 def bars(title: str, rates: Sequence[tuple[str, Spread]], *, marked: str) -> str:

@@ -1,13 +1,11 @@
-"""Renews ``docs/performance.md`` and its pictures from ``results.json``: ``python benchmarks/document.py``.
-
-With ``--check`` it only says what is not as it should be.
-"""
+"""Renews ``docs/performance.md`` and its pictures from ``results.json``, or from the raw figures of another run."""
 
 from __future__ import annotations
 
 import statistics
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import chart
 from installing import HERE
@@ -188,9 +186,13 @@ def stale(results: Results) -> list[str]:
     return old + [name for name in made if (PICTURES / name).read_text(encoding="utf-8") != made[name]]
 
 
-if __name__ == "__main__":
-    kept = Results.load(RESULTS)
-    if "--check" not in sys.argv:
-        publish(kept)
-    elif names := stale(kept):
+def main() -> None:
+    """``document.py [RESULTS]``: renew; ``document.py --check``: exit 1 when it is stale."""
+    if sys.argv[1:] != ["--check"]:
+        publish(Results.load(Path(sys.argv[1]) if sys.argv[1:] else RESULTS))
+    elif names := stale(Results.load(RESULTS)):
         raise SystemExit(f"{', '.join(names)}: run python benchmarks/document.py")
+
+
+if __name__ == "__main__":
+    main()

@@ -100,8 +100,8 @@ def as_text(results: Results) -> str:
     columns = [column for column in COLUMNS if column.stage in results.runs]
     rows = [["", *(column.title for column in columns)]]
     for name, title in results.titles.items():
-        if name not in results.missing:
-            found = [_cell(results.values(column.stage, name, column.metric), column) for column in columns]
+        found = [_cell(results.values(column.stage, name, column.metric), column) for column in columns]
+        if any(cell != "–" for cell in found):
             rows.append([title, *found])
     widths = [max(len(row[at]) for row in rows) for at in range(len(columns) + 1)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]

@@ -38,24 +38,20 @@ ALL = [*STAGES, *curves.CURVES]
 def main() -> int:
     """1 when something could not be measured."""
     options = _options()
-    interpreters = dict(("", given) if "=" not in given else tuple(given.split("=", 1)) for given in options.flowzz)
-    systems = [system for system in all_systems(interpreters) if _wanted(system.name, options.only)]
-    if not systems:
-        raise SystemExit(f"--only {options.only}: no such system; there are {_names(interpreters)}")
-    if options.concurrency:
-        systems = [_at(system, int(number)) for number in options.concurrency.split(",") for system in systems]
+    systems = _chosen(options)
     results = report.Results(
         about=report.about(server=_server(), size=_size(options)),
         titles={system.name: system.title for system in systems},
-        notes={system.name: system.notes for system in systems},
+        notes={system.name: f"{system.notes}; {system.concurrency} in flight" for system in systems},
     )
     ready = _installed(systems, results)
-    stages = options.stages.split(",") if options.stages else ALL
-    for stage in stages:
+    for stage in options.stages.split(",") if options.stages else ALL:
+        began = time.monotonic()
         if stage in curves.CURVES:
             _measure_curve(stage, ready, results, options.scale)
         else:
             _measure(stage, ready, results, rounds=options.rounds, scale=options.scale)
+        print(f"{stage}: {time.monotonic() - began:.0f} s", flush=True)
         results.save(options.output)
     print(report.as_text(results))
     if options.publish:
@@ -111,12 +107,19 @@ def _at(system: System, concurrency: int) -> System:
     )
 
 
+def _chosen(options: argparse.Namespace) -> list[System]:
+    known = all_systems(dict(given.rpartition("=")[::2] for given in options.flowzz))
+    systems = [system for system in known if _wanted(system.name, options.only)]
+    if not systems:
+        names = ", ".join(system.name for system in known)
+        raise SystemExit(f"--only {options.only}: no such system; there are {names}")
+    if options.concurrency is None:
+        return systems
+    return [_at(system, int(number)) for number in options.concurrency.split(",") for system in systems]
+
+
 def _wanted(name: str, only: str | None) -> bool:
     return only is None or any(name == word or name.startswith((f"{word}-", f"{word}:")) for word in only.split(","))
-
-
-def _names(interpreters: dict[str, str]) -> str:
-    return ", ".join(system.name for system in all_systems(interpreters))
 
 
 def _installed(systems: Sequence[System], results: report.Results) -> list[System]:
@@ -132,7 +135,6 @@ def _installed(systems: Sequence[System], results: report.Results) -> list[Syste
 def _measure(name: str, systems: Sequence[System], results: report.Results, *, rounds: int, scale: float) -> None:
     """One stage of all systems, in rounds, so that a slow moment of the machine does not hit only one of them."""
     stage = STAGES[name]
-    began = time.monotonic()
     for round_number in range(min(rounds, stage.rounds or rounds)):
         for system in systems:
             if not stage.fits(system):
@@ -144,11 +146,9 @@ def _measure(name: str, systems: Sequence[System], results: report.Results, *, r
                 continue
             results.add(name, system.name, metrics)
             _show(f"{name} {round_number + 1}", system.name, metrics)
-    print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
 
 
 def _measure_curve(name: str, systems: Sequence[System], results: report.Results, scale: float) -> None:
-    began = time.monotonic()
     for point in curves.points(name, scale):
         for system in systems:
             if not system.is_ours or system.variant:
@@ -161,7 +161,6 @@ def _measure_curve(name: str, systems: Sequence[System], results: report.Results
             for metrics in measured:
                 results.add_point(name, system.name, point, metrics)
                 _show(f"{name} {point:,}", system.name, metrics)
-    print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
 
 
 def _show(what: str, system: str, metrics: Metrics) -> None:

@@ -11,7 +11,7 @@ from stages.drain import Metrics
 
 SETTLED_S = 1.5
 """Start-up work of every system is over by then."""
-GAP_S = 0.02
+GAP_S = 0.05
 
 
 def idle(system: System, jobs: int, seconds: float) -> Metrics:

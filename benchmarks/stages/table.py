@@ -44,7 +44,7 @@ STAGES: dict[str, Stage] = {
         fits=lambda system: system.is_ours and not system.variant,
     ),
     "idle": Stage(
-        lambda system, scale: idle(system, max(10, round(100 * scale)), max(1, 3 * scale)),
+        lambda system, scale: idle(system, max(10, round(80 * scale)), max(1, 3 * scale)),
         fits=lambda system: system.variant not in {"keep", "async", "threads"},
         rounds=2,
     ),
