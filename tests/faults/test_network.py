@@ -92,7 +92,7 @@ def test_an_idle_worker_notices_a_black_hole_and_is_back_when_it_ends(
     app: Flowzz, home: Path, link: Proxy, sink: Sink
 ) -> None:
     payload = {"sink": str(sink.path)}
-    with far_worker(home, link, FLOWZZ_SHUTDOWN_GRACE="1") as process:
+    with far_worker(home, link) as process:
         app.queues.wait(app.enqueue("faults.alpha", payload), timedelta(seconds=20))
         link.freeze()
         before = link.accepted
@@ -101,6 +101,12 @@ def test_an_idle_worker_notices_a_black_hole_and_is_back_when_it_ends(
         link.thaw()
         assert app.queues.wait(job_id, timedelta(seconds=20)).state is JobState.COMPLETED
         assert process.poll() is None
+
+
+@pytest.mark.long
+def test_an_idle_worker_in_a_black_hole_still_stops(app: Flowzz, home: Path, link: Proxy, sink: Sink) -> None:
+    with far_worker(home, link, FLOWZZ_SHUTDOWN_GRACE="1") as process:
+        app.queues.wait(app.enqueue("faults.alpha", {"sink": str(sink.path)}), timedelta(seconds=20))
         link.freeze()
         process.send_signal(signal.SIGTERM)
         assert process.wait(45) == 0
@@ -120,6 +126,22 @@ def test_a_busy_worker_in_a_black_hole_stops_its_job_before_another_one_may_have
     assert first.ended is not None
     assert first.ended < second.started
     assert [attempt.outcome for attempt in app.queues.attempts(job_id)] == ["stalled", "completed"]
+    assert_invariants(gather(redis_url, sink))
+
+
+def test_a_worker_that_hears_no_answer_claims_and_settles_each_job_once(
+    app: Flowzz, far: Flowzz, link: Proxy, sink: Sink, redis_url: str
+) -> None:
+    """Six answers in a row are lost: more than the client repeats by itself, so the worker repeats with its token."""
+    with working(far):
+        for number in (1, 2):
+            claims = link.reply_lost(script("step"), nth=number, times=6)
+            job_id = app.enqueue("faults.alpha", {"sink": str(sink.path), "workMs": 200})
+            assert app.queues.wait(job_id, timedelta(seconds=20)).state is JobState.COMPLETED
+            eventually(lambda claims=claims: claims.hits == 6)
+            assert [attempt.outcome for attempt in app.queues.attempts(job_id)] == ["completed"]
+            assert len(sink.runs()) == number
+            link.heal()
     assert_invariants(gather(redis_url, sink))
 
 
@@ -145,7 +167,11 @@ def test_jobs_outlast_an_outage_that_is_shorter_than_their_lease(
 
 @pytest.mark.parametrize(
     ("delay_ms", "jobs", "resets"),
-    [(25, 40, 0.01), (250, 8, 0.01), pytest.param(1500, 4, 0.01, marks=pytest.mark.long)],
+    [
+        (25, 40, 0.01),
+        pytest.param(250, 8, 0.01, marks=pytest.mark.long),
+        pytest.param(1500, 4, 0.01, marks=pytest.mark.long),
+    ],
 )
 def test_on_a_slow_and_shaky_network_throughput_falls_and_nothing_else(
     home: Path, redis_url: str, link: Proxy, sink: Sink, tmp_path: Path, delay_ms: int, jobs: int, resets: float
@@ -197,13 +223,16 @@ def test_what_a_server_refuses_everything_for_is_said_in_our_words(far: Flowzz, 
         far.enqueue("faults.alpha", {"sink": "nobody"})
 
 
+@pytest.mark.parametrize(
+    "refusals", [["READONLY It is a replica"], pytest.param([*REFUSALS], marks=pytest.mark.long)], ids=["one", "all"]
+)
 def test_a_server_that_refuses_everything_is_asked_again_without_haste(
-    app: Flowzz, home: Path, link: Proxy, sink: Sink
+    app: Flowzz, home: Path, link: Proxy, sink: Sink, refusals: list[str]
 ) -> None:
     payload = {"sink": str(sink.path)}
     with far_worker(home, link) as process:
         app.queues.wait(app.enqueue("faults.alpha", payload), timedelta(seconds=20))
-        for refusal in ("READONLY It is a replica", "LOADING It loads", "NOAUTH Who is it?", "ERR It is tired"):
+        for refusal in refusals:
             strike = link.answer(refusal)
             eventually(lambda strike=strike: strike.hits > 5)
             busy, began = cpu_s(process.pid), time.monotonic()
@@ -225,6 +254,26 @@ def test_an_answer_that_trickles_in_is_given_up(far: Flowzz, link: Proxy) -> Non
     assert open_sockets() <= sockets + 3
     link.heal()
     assert far.queues.ping()
+
+
+@pytest.mark.long
+def test_an_enqueue_whose_answer_trickles_in_ends_and_its_repeat_is_one_job(
+    app: Flowzz, far: Flowzz, link: Proxy, sink: Sink
+) -> None:
+    """One byte a second: whole after ten seconds or given up, never hung; who repeats it gets one job."""
+    payload = {"sink": str(sink.path)}
+    far.enqueue("faults.alpha", payload, EnqueueOptions(job_id="warm"))
+    link.drip(1)
+    far.queues.reconnect()
+    sockets = open_sockets()
+    with pytest.raises(QueueUnavailable):
+        far.enqueue("faults.alpha", payload, EnqueueOptions(job_id="one", nonce="once"))
+    assert open_sockets() <= sockets + 3
+    link.heal()
+    assert far.enqueue("faults.alpha", payload, EnqueueOptions(job_id="one", nonce="once")) == "one"
+    with working(app):
+        quiesced(app.queues)
+    assert sorted(run.job_id for run in sink.runs()) == ["one", "warm"]
 
 
 def test_connections_that_break_leave_no_sockets_behind(far: Flowzz, link: Proxy, sink: Sink) -> None:
