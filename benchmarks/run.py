@@ -1,8 +1,8 @@
 """Measures Flowzz beside its peers: the same jobs, the same Valkey, the same clock, in interleaved rounds.
 
-    make bench                                   everything, about 15 minutes
+    make bench                                   everything, about 15 to 18 minutes
     make bench ARGS=--publish                    the same, and renews docs/performance.md
-    make bench ARGS=--quick                      a look, 2 to 3 minutes
+    make bench ARGS=--quick                      a look, about 3 minutes
     make bench ARGS='--only flowzz,bull --stages drain --rounds 5'
 
 ``benchmarks/README.md`` says more; ``docs/performance.md`` says what the figures mean.
@@ -63,7 +63,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--quick", action="store_true", help="one round of a quarter of the jobs")
+    parser.add_argument("--quick", action="store_true", help="one round of a fifth of the jobs")
     parser.add_argument("--only", help="systems, separated by commas; `flowzz` means its variants too")
     parser.add_argument("--stages", help=f"of {', '.join(ALL)}; default: all")
     parser.add_argument("--rounds", type=int, help="how often each is measured (default 3)")
@@ -80,7 +80,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--publish", action="store_true", help="renew benchmarks/results.json and docs/performance.md")
     parser.add_argument("--output", type=Path, default=LAST, help="where the raw figures go (default: %(default)s)")
     options = parser.parse_args()
-    options.scale = options.scale or (0.25 if options.quick else 1.0)
+    options.scale = options.scale or (0.2 if options.quick else 1.0)
     options.rounds = options.rounds or (1 if options.quick else 3)
     if options.stages and (unknown := set(options.stages.split(",")) - set(ALL)):
         parser.error(f"--stages: expected some of {', '.join(ALL)}, got {', '.join(sorted(unknown))}")

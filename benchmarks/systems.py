@@ -207,7 +207,7 @@ PEERS: list[System] = [
         done=_results_and_empty(("LLEN", "celery"), ("HLEN", "unacked")),
         concurrency=2,
         io_concurrency=2,
-        jobs=2_500,
+        jobs=2_000,
         notes="acks_late; one worker has two processes for jobs",
     ),
     System(
@@ -224,7 +224,7 @@ PEERS: list[System] = [
         done=_results_and_empty(("LLEN", "celery"), ("HLEN", "unacked")),
         concurrency=1,
         io_concurrency=100,
-        jobs=2_500,
+        jobs=2_000,
         notes="acks_late",
     ),
     System(
@@ -237,7 +237,7 @@ PEERS: list[System] = [
         done=_results_and_empty(("HLEN", "dramatiq:default.msgs")),
         concurrency=32,
         io_concurrency=64,
-        jobs=5_000,
+        jobs=4_000,
         notes="max_retries 2, results stored",
     ),
     System(
@@ -250,7 +250,7 @@ PEERS: list[System] = [
         done=lambda ask, n: ask("HLEN", "huey.results.bench") >= n,
         concurrency=4,
         io_concurrency=64,
-        jobs=5_000,
+        jobs=4_000,
         notes="retries 2; a job is lost when its worker dies",
     ),
     System(
@@ -263,7 +263,7 @@ PEERS: list[System] = [
         done=_results_and_empty(("ZCARD", "arq:queue")),
         concurrency=50,
         io_concurrency=100,
-        jobs=5_000,
+        jobs=4_000,
         notes="tuned: polls every 5 ms (default 500), reads 500; uvloop",
     ),
     System(
@@ -279,7 +279,7 @@ PEERS: list[System] = [
         done=lambda ask, n: ask("DBSIZE") >= n and ask("XPENDING", "taskiq", "taskiq") == 0,
         concurrency=100,
         io_concurrency=100,
-        jobs=5_000,
+        jobs=4_000,
         notes="RedisStreamBroker, results kept an hour; uvloop",
     ),
     System(
@@ -292,7 +292,7 @@ PEERS: list[System] = [
         done=lambda ask, n: ask("ZCARD", "saq:bench:incomplete") == 0 and ask("LLEN", "saq:bench:active") == 0,
         concurrency=20,
         io_concurrency=100,
-        jobs=5_000,
+        jobs=4_000,
         notes="retries 3; uvloop",
     ),
     System(

@@ -18,6 +18,10 @@ PART = 5_000
 PARTS = 3
 
 
+SMALL = {"depth": (1_000, 10_000), "queues": (1, 10, 100), "companies": (1, 100, 10_000), "blocks": (1, 100, 10_000)}
+"""The points of a run that is smaller than a whole one."""
+
+
 @dataclass(frozen=True)
 class Curve:
     """``points`` of what the axis says; ``environment`` is that of the processes at a point, ``{}`` in it the point."""
@@ -45,7 +49,7 @@ CURVES = {
 
 def points(name: str, scale: float) -> list[int]:
     """The points of a curve that a run of this size measures: filling the deepest queues takes minutes."""
-    return [point for point in CURVES[name].points if name != "depth" or scale >= 1 or point <= 10_000]
+    return [point for point in CURVES[name].points if scale >= 1 or point in SMALL[name]]
 
 
 def measure(system: System, name: str, point: int, scale: float) -> list[Metrics]:

@@ -37,14 +37,18 @@ STAGES: dict[str, Stage] = {
         fits=lambda system: not system.variant,
     ),
     "drain": Stage(lambda system, scale: drain(system, _jobs(system, scale)), fits=lambda system: True),
-    "two": Stage(lambda system, scale: drain(system, _jobs(system, scale) * 2, workers=2), rounds=2),
+    "two": Stage(
+        lambda system, scale: drain(system, _jobs(system, scale) * 2, workers=2),
+        fits=lambda system: system.variant not in {"keep", "fork"},
+        rounds=2,
+    ),
     "io": Stage(lambda system, scale: drain(system, _io_jobs(system, scale), job="io")),
     "floor": Stage(
         lambda system, scale: floor(system, _jobs(system, scale)),
         fits=lambda system: system.is_ours and not system.variant,
     ),
     "idle": Stage(
-        lambda system, scale: idle(system, max(10, round(80 * scale)), max(1, 3 * scale)),
+        lambda system, scale: idle(system, max(10, round(60 * scale)), max(1, 2 * scale)),
         fits=lambda system: system.variant not in {"keep", "async", "threads"},
         rounds=2,
     ),
