@@ -12,6 +12,7 @@ import os
 import sys
 
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 
 
 def tie_to(parent: int, signal_number: int) -> None:
@@ -20,6 +21,12 @@ def tie_to(parent: int, signal_number: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal_number)
     if os.getppid() != parent:
         sys.exit(1)
+
+
+def adopt_orphans() -> None:
+    """From now on descendants whose parent ends become our children, daemons too, instead of the system's (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def main(parent: str, signal_number: str, *command: str) -> None:

@@ -116,9 +116,7 @@ def test_past_the_grace_unfinished_jobs_go_back_and_the_exit_is_1(installation: 
     assert process.wait(30) == 1
     go.touch()
     again, _ = installation.up()
-    eventually(
-        lambda: json.loads(installation.run("jobs", "show", made, "--json").stdout)["state"] == "completed", 30
-    )
+    eventually(lambda: json.loads(installation.run("jobs", "show", made, "--json").stdout)["state"] == "completed", 30)
     again.send_signal(signal.SIGTERM)
     assert again.wait(30) == 0
 

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import redis
 
-from flowzz import clock
 from flowzz.app import Flowzz
+from flowzz.errors import NotAllowedInState
 from flowzz.jobs.state import JobState
 from flowzz.plugins.host import PluginHost
 from flowzz.queues import keys
-from flowzz.scheduling import Schedules
+from flowzz.queues.lanes import Lane, LimitKey
 from flowzz.settings import Settings
+from support.engine import completed, ended, failure_text, new_job, step
 from support.probe import plugin
-from support.processes import role
+from support.processes import environment, role
 from support.servers import start_valkey
+from support.shop import install
 from support.waiting import eventually
+from support.working import noted, working
 
 SOON = timedelta(seconds=30)
 
@@ -137,46 +145,222 @@ def test_a_worker_survives_a_restart_of_its_redis_and_loses_nothing(home: Path, 
     assert logged(tmp_path) == ["block 1", "unblocked"]
 
 
-def last_tick(app: Flowzz) -> int:
-    return app.queues.schedule_states(["probe.work"])["probe.work"].last_tick_ms or 0
+@pytest.fixture
+def rough(settings: Settings) -> Iterator[Flowzz]:
+    """With the plugin whose jobs behave badly."""
+    quick = settings.model_copy(update={"heartbeat": 0.2, "lease": 1, "sweep": 0.2, "kill_grace": 0.3})
+    with Flowzz.open(quick, plugins=PluginHost.of(["support.rough:plugin"])) as opened:
+        opened.store.migrate()
+        yield opened
 
 
-def test_two_schedulers_and_three_ticks_enqueue_each_companys_job_once_a_tick(
+Start = Callable[[], AbstractContextManager[subprocess.Popen[bytes]]]
+
+
+@pytest.fixture
+def supervised(rough: Flowzz, home: Path, redis_url: str, tmp_path: Path) -> Start:
+    """``flowzz worker --processes 1``: a supervisor and its one worker."""
+    site = install(tmp_path / "site", entry="support.rough:plugin", name="rough")
+    paths = os.pathsep.join([str(site), str(Path(__file__).parents[1])])
+    env = environment(home, redis_url, {"PYTHONPATH": paths, "FLOWZZ_DISABLED_PLUGINS": "coinzz"})
+
+    @contextmanager
+    def started() -> Iterator[subprocess.Popen[bytes]]:
+        command = [sys.executable, "-m", "flowzz.cli", "--quiet", "worker", "--processes", "1"]
+        process = subprocess.Popen(command, env=env, start_new_session=True)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(30)
+
+    return started
+
+
+def pid_gone(pid: int) -> bool:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return True
+
+
+class TestThreads:
+    """A handler in a thread that takes its worker along."""
+
+    @pytest.mark.parametrize("how", ["segfault", "exit-0"])
+    def test_the_worker_is_replaced_and_what_it_held_runs_again(
+        self, rough: Flowzz, supervised: Start, tmp_path: Path, how: str
+    ) -> None:
+        folder = {"folder": str(tmp_path)}
+        with supervised():
+            neighbour = rough.enqueue("rough.neighbour", folder)
+            eventually(lambda: noted(tmp_path, "neighbour"), 30)
+            deadly = rough.enqueue("rough.deadly", {**folder, "how": f"once-{how}"})
+            eventually(lambda: len(set(noted(tmp_path, "neighbour"))) == 2, 30)
+            (tmp_path / "go").touch()
+            for job_id in (deadly, neighbour):
+                job = rough.queues.wait(job_id, SOON)
+                assert (job.state, job.stalled_count, job.attempts_made) == (JobState.COMPLETED, 1, 1)
+
+    def test_a_poison_job_is_dead_after_two_workers_and_the_others_flow(
+        self, rough: Flowzz, supervised: Start, tmp_path: Path
+    ) -> None:
+        with supervised() as supervisor:
+            poison = rough.enqueue("rough.deadly", {"folder": str(tmp_path), "how": "abort"})
+            dead = rough.queues.wait(poison, SOON)
+            ids = [rough.enqueue("rough.quick", {"folder": str(tmp_path)}) for _ in range(20)]
+            assert {rough.queues.wait(job_id, SOON).state for job_id in ids} == {JobState.COMPLETED}
+            assert supervisor.poll() is None
+        assert dead.state is JobState.FAILED
+        assert dead.error is not None
+        assert dead.error.type == "Stalled"
+        assert len(noted(tmp_path, "deadly")) == 2
+
+    def test_one_that_holds_the_interpreter_past_its_lease_is_refused(
+        self, rough: Flowzz, home: Path, redis_url: str, tmp_path: Path
+    ) -> None:
+        """A C call that does not let go of the GIL: not even the lease keeper runs."""
+        with role("worker", home, redis_url, PROBE_PLUGIN="rough"):
+            job_id = rough.enqueue("rough.deadly", {"folder": str(tmp_path), "how": "once-gil"})
+            eventually(lambda: noted(tmp_path, "deadly"), 30)
+            with role("worker", home, redis_url, PROBE_PLUGIN="rough"):
+                job = rough.queues.wait(job_id, SOON)
+                eventually(lambda: "late_commit_rejected" in [event.name for event in rough.queues.events()], 15)
+        assert job.state is JobState.COMPLETED
+        assert job.result["pid"] != noted(tmp_path, "deadly")[0]
+        assert [attempt.outcome for attempt in rough.queues.attempts(job_id)] == ["stalled", "completed"]
+
+
+class TestApart:
+    """A handler in a process of its own; tests/core/test_isolation.py has the plain ways to die."""
+
+    @pytest.mark.parametrize(
+        ("name", "how", "said"),
+        [
+            ("rough.apart", "overflow", "its process was ended by SIGSEGV"),
+            ("rough.apart", "closed", "its process exited with code 1 and without an outcome"),
+            ("rough.deaf", "swallow", "ran longer than its timeout of 0.6 s, and was killed"),
+        ],
+    )
+    def test_it_costs_one_attempt(self, rough: Flowzz, tmp_path: Path, name: str, how: str, said: str) -> None:
+        with working(rough):
+            job = rough.queues.wait(rough.enqueue(name, {"folder": str(tmp_path), "how": how}), SOON)
+        assert job.error is not None
+        assert job.error.message.startswith(said)
+        assert (job.state, job.attempts_made, job.stalled_count) == (JobState.FAILED, 1, 0)
+
+    def test_who_holds_the_interpreter_keeps_its_lease(self, rough: Flowzz, tmp_path: Path) -> None:
+        with working(rough):
+            job = rough.queues.wait(rough.enqueue("rough.apart", {"folder": str(tmp_path), "how": "gil"}), SOON)
+        assert (job.state, job.stalled_count) == (JobState.COMPLETED, 0)
+
+    def test_a_daemon_that_left_the_session_ends_with_its_job(self, rough: Flowzz, tmp_path: Path) -> None:
+        with working(rough):
+            waiting = rough.enqueue("rough.apart", {"folder": str(tmp_path), "how": "wait"})
+            job_id = rough.enqueue("rough.apart", {"folder": str(tmp_path), "how": "daemon"})
+            assert rough.queues.wait(job_id, SOON).state is JobState.COMPLETED
+            (daemon,) = noted(tmp_path, "daemon")
+            eventually(lambda: pid_gone(daemon))
+            (tmp_path / "go").touch()
+            assert rough.queues.wait(waiting, SOON).state is JobState.COMPLETED
+
+    def test_folder_and_umask_are_its_own(self, rough: Flowzz, tmp_path: Path) -> None:
+        before = f"{Path.cwd()} {os.umask(0o22)}"
+        with working(rough):
+            for how in ("elsewhere", "where"):
+                rough.queues.wait(rough.enqueue("rough.apart", {"folder": str(tmp_path), "how": how}), SOON)
+        assert f"where {before.rpartition(' ')[0]}" in (tmp_path / "log").read_text()
+        assert " 511" not in (tmp_path / "log").read_text()
+
+    @pytest.mark.parametrize("count", [40, pytest.param(1_000, marks=pytest.mark.long)], ids=["short", "long"])
+    def test_many_forks_while_threads_work_never_hang(self, rough: Flowzz, tmp_path: Path, count: int) -> None:
+        folder = {"folder": str(tmp_path)}
+        with working(rough):
+            ids = [rough.enqueue(name, folder) for _ in range(count) for name in ("rough.apart", "rough.quick")]
+            for job_id in ids:
+                assert rough.queues.wait(job_id, timedelta(seconds=120)).state is JobState.COMPLETED
+
+
+def test_a_second_sigterm_hands_the_jobs_back_at_once(app: Flowzz, home: Path, redis_url: str, tmp_path: Path) -> None:
+    job_id = app.enqueue("probe.block", {"folder": str(tmp_path)})
+    with role("worker", home, redis_url, FLOWZZ_SHUTDOWN_GRACE="60") as worker:
+        eventually(lambda: logged(tmp_path) == ["block 1"], 20)
+        worker.send_signal(signal.SIGTERM)
+        eventually(lambda: app.queues.workers()[0].state == "stopping", 20)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(10) == 1
+    job = app.queues.job(job_id)
+    assert (job.state, job.attempts_made, job.stalled_count) == (JobState.WAITING, 0, 0)
+
+
+def test_sigterm_while_jobs_are_claimed_loses_and_repeats_none(
     app: Flowzz, home: Path, redis_url: str, tmp_path: Path
 ) -> None:
-    """Each round starts two fresh scheduler processes an hour later than the one before; both try its tick."""
-    tick_times = []
-    ready = tmp_path / "ready"
-    ready.mkdir()
-    app.queues.begin_schedule("probe.work", 1)
-    for hour in range(3):
-        ahead = str(hour * 3600)
-        with (
-            role("scheduler", home, redis_url, PROBE_CLOCK_AHEAD_S=ahead, PROBE_READY=str(ready)) as one,
-            role("scheduler", home, redis_url, PROBE_CLOCK_AHEAD_S=ahead, PROBE_READY=str(ready)) as two,
-        ):
-            pids = {str(one.pid), str(two.pid)}
-            eventually(lambda pids=pids: pids <= {file.name for file in ready.iterdir()}, 30)
-            tick_times.append(last_tick(app))
-            for process in (one, two):
-                process.send_signal(signal.SIGTERM)
-                assert process.wait(20) == 0
-    jobs = app.queues.jobs("probe", JobState.WAITING, limit=100).items
-    assert len(tick_times) == 3
-    assert sorted(job.id for job in jobs) == sorted(
-        f"probe.work.{tick // 1000}.{place}" for tick in tick_times for place in (0, 1)
-    )
-    assert {job.company_id for job in jobs} == {"loja-1", "loja-2"}
+    ids = [app.enqueue("probe.work", {"folder": str(tmp_path)}) for _ in range(600)]
+    for share in (1, 300):
+        with role("worker", home, redis_url, FLOWZZ_CONCURRENCY="5", FLOWZZ_KEEP_COMPLETED="1000") as worker:
+            eventually(lambda share=share: len(logged(tmp_path)) >= share, 20)
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(20) == 0
+    with role("worker", home, redis_url, FLOWZZ_KEEP_COMPLETED="1000"):
+        eventually(lambda: len(logged(tmp_path)) == len(ids), 30)
+        assert {app.queues.wait(job_id, SOON).state for job_id in ids} == {JobState.COMPLETED}
+    assert len(logged(tmp_path)) == len(ids)
+    assert {app.queues.job(job_id).stalled_count for job_id in ids} == {0}
 
 
-def test_a_running_scheduler_sees_an_edit_within_seconds(app: Flowzz, home: Path, redis_url: str) -> None:
-    """By its clock it is 12 s to half past; the hourly line is edited to tick at half past."""
-    now = clock.now()
-    half_past = (now + timedelta(hours=2)).replace(minute=30, second=0, microsecond=0)
-    ahead = str((half_past - now).total_seconds() - 12)
-    with role("scheduler", home, redis_url, PROBE_CLOCK_AHEAD_S=ahead):
-        eventually(lambda: last_tick(app) > 0, 20)
-        Schedules(app).set("probe.work", "ana@loja.example", cron="30 * * * *")
-        eventually(lambda: last_tick(app) == half_past.timestamp() * 1000, 30)
-    assert [tick.how for tick in app.queues.ticks("probe.work")] == ["fired"]
-    assert len(app.queues.jobs("probe", JobState.WAITING).items) == 2
+@pytest.mark.parametrize("kind", ["completed", "retrying"])
+def test_a_cancel_that_races_has_one_outcome_and_says_which(app: Flowzz, kind: str) -> None:
+    """Against the claim and the settle of the same job: canceled before it began, told to stop, or refused as over."""
+    told: dict[str, str] = {}
+    ran: set[str] = set()
+    ids = [f"job-{number}" for number in range(60)]
+    app.queues.transitions.enqueue([new_job(job_id) for job_id in ids])
+
+    def cancel() -> None:
+        for job_id in ids:
+            answer, before = app.queues.transitions.manage("cancel", job_id, "no more", 200)
+            told[job_id] = before if answer == "ok" else answer
+
+    def work() -> None:
+        while claims := step(app.queues, want=2).claims:
+            ran.update(claim.job_id for claim in claims)
+            ends = [completed(c) if kind == "completed" else ended(c, kind, delay_ms=3_600_000) for c in claims]
+            step(app.queues, *ends, want=0)
+
+    threads = [threading.Thread(target=cancel), threading.Thread(target=work)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    after = {"completed": JobState.COMPLETED, "retrying": JobState.DELAYED}[kind]
+    for job_id in ids:
+        state = app.queues.job(job_id).state
+        match told[job_id]:
+            case "queued":
+                assert (state, job_id in ran) == (JobState.CANCELED, False)
+            case "started":
+                assert (state, job_id in ran) == (after, True)
+            case "scheduled":
+                assert (state, job_id in ran) == (JobState.CANCELED, True)
+            case "refused":
+                assert (state, job_id in ran) == (JobState.COMPLETED, True)
+                with pytest.raises(NotAllowedInState, match="completed"):
+                    app.queues.cancel(job_id)
+            case other:
+                raise AssertionError(f"{job_id} was told {other}")
+
+
+def test_the_slot_of_a_lost_worker_is_free_when_its_lease_ends(app: Flowzz) -> None:
+    lane = Lane(company="loja-1", job="probe.work", limits=(LimitKey("account", 1),))
+    app.queues.transitions.enqueue([new_job(job_id, lane=lane) for job_id in ("holder", "waiter")])
+    (held,) = step(app.queues, worker="lost", lease_ms=300).claims
+    assert step(app.queues, worker="other").claims == []
+
+    def next_one() -> str | None:
+        app.queues.transitions.rescue(limit=10, keep_failed=10, failure_text=failure_text(), max_stalled=0)
+        claims = step(app.queues, worker="other").claims
+        return claims[0].job_id if claims else None
+
+    eventually(next_one)
+    assert [limit.used for limit in app.queues.limits().items] == [1]
+    assert step(app.queues, completed(held), want=0).verdicts == [0]

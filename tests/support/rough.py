@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import ctypes
+import faulthandler
 import os
 import signal
 import subprocess
@@ -77,6 +78,19 @@ def apart(ctx: JobContext, data: Rough) -> Seen:
         case "grandchild":
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
             note(data, f"grandchild {child.pid}")
+        case "daemon":
+            _daemon(data)
+        case "overflow":
+            faulthandler._stack_overflow()  # type: ignore[attr-defined]
+        case "closed":
+            os.closerange(3, 256)
+        case "elsewhere":
+            os.chdir("/")
+            os.umask(0o777)
+        case "where":
+            note(data, f"where {Path.cwd()} {os.umask(0o22)}")
+        case "gil":
+            ctypes.PyDLL(None).sleep(3)
         case "wait":
             until_go(ctx, data)
         case "loop":
@@ -85,14 +99,32 @@ def apart(ctx: JobContext, data: Rough) -> Seen:
     return Seen(pid=os.getpid(), stopping=ctx.stopping)
 
 
+def _daemon(data: Rough) -> None:
+    """Fork twice and leave the session, as daemons do, so that no process group holds the grandchild."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        if os.fork() == 0:
+            note(data, "daemon")
+            time.sleep(600)
+        os._exit(0)
+    os.waitpid(child, 0)
+    while not noted_before(data, "daemon"):
+        time.sleep(0.01)
+
+
 @job("rough.deaf", queue="rough", retry=NoRetry(), isolation="process", timeout=timedelta(milliseconds=600))
 def deaf(ctx: JobContext, data: Rough) -> Seen:
-    """Never returns; ``stubborn`` ignores SIGTERM as well."""
+    """Never returns; ``stubborn`` ignores SIGTERM as well, ``swallow`` whatever is raised in it."""
     if data.how == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     note(data, "deaf")
     while True:
-        pass
+        try:
+            time.sleep(600)
+        except BaseException:
+            if data.how != "swallow":
+                raise
 
 
 @job("rough.greedy", queue="rough", retry=NoRetry(), isolation="process", memory_limit=64 * 1024 * 1024)
@@ -116,6 +148,24 @@ def neighbour(ctx: JobContext, data: Rough) -> Seen:
     while not (Path(data.folder) / "go").exists():
         ctx.raise_if_canceled()
         threading.Event().wait(0.02)
+    return Seen(pid=os.getpid())
+
+
+@job("rough.deadly", queue="rough", retry=NoRetry())
+def deadly(ctx: JobContext, data: Rough) -> Seen:
+    """In a thread: takes its worker along each time, or with ``once-…`` the first time only."""
+    first = not noted_before(data, "deadly")
+    note(data, "deadly")
+    if first or not data.how.startswith("once-"):
+        match data.how.removeprefix("once-"):
+            case "segfault":
+                ctypes.string_at(0)
+            case "abort":
+                os.abort()
+            case "exit-0":
+                os._exit(0)
+            case "gil":
+                ctypes.PyDLL(None).sleep(4)
     return Seen(pid=os.getpid())
 
 
@@ -205,7 +255,7 @@ async def aio_apart(ctx: JobContext, data: Rough) -> Seen:
 class Hooks:
     @hookimpl
     def flowzz_jobs(self) -> list[object]:
-        return [apart, deaf, greedy, modest, neighbour, quick, ruled, stuck, saboteur, aio, aio_late, aio_apart]
+        return [apart, deaf, deadly, greedy, modest, neighbour, quick, ruled, stuck, saboteur, aio, aio_late, aio_apart]
 
 
 plugin = Plugin(name="rough", title="Rough", api=">=1,<2", hooks=Hooks())

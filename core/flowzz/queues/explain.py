@@ -38,9 +38,10 @@ class Reason(StrEnum):
 class Explanation:
     """``sentence`` is for people. ``until`` is when the reason ends by itself, when that is known.
 
-    ``key`` names the limit, queue, job type or company that holds the job; ``holders`` the executions that have the
-    limit's slots. ``position`` counts from 1 among the jobs of the same priority, company, type and limits. ``note`` is
-    what was given as the reason of a pause or a delay, ``by`` who made the pause.
+    ``key`` names the limit (``queue:…`` is that of a whole queue), queue, job type or company that holds the job;
+    ``holders`` the executions that have the limit's slots. ``position`` counts from 1 among the jobs of the same
+    priority, company, type and limits. ``note`` is what was given as the reason of a pause or a delay, ``by`` who made
+    the pause.
     """
 
     job_id: str

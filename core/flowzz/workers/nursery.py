@@ -4,8 +4,8 @@
 
 A worker has threads, so it must not fork; starting Python anew would cost every job its imports. The nursery reads
 requests from its worker (``["start", n]`` with two descriptors, ``["kill", n, signal]``), writes the child's pid and
-then its exit status to the second descriptor, and kills every child with its process group when it ends. It ends when
-its worker closes the socket or dies. Linux only, as are the ties between the processes.
+then its exit status to the second descriptor, and kills every child with its group, and what it left, when that
+ends. It ends when its worker closes the socket or dies. Linux only, as are the ties between the processes.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 import structlog
 
 from flowzz import logs
 from flowzz.plugins.host import PluginHost
-from flowzz.tether import tie_to
+from flowzz.tether import adopt_orphans, tie_to
 from flowzz.workers.child import run_child
 from flowzz.workers.wire import Boot
 
@@ -57,6 +58,7 @@ class Nursery:
         os.set_blocking(self._wake_writer, False)
 
     def serve(self) -> None:
+        adopt_orphans()
         signal.signal(signal.SIGCHLD, self._woken)
         signal.signal(signal.SIGTERM, self._stop)
         signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
@@ -110,6 +112,7 @@ class Nursery:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             tie_to(self._pid, signal.SIGKILL)
+            adopt_orphans()  # its daemons stay its own while it runs, and come to the nursery when it has ended
             self._control.close()
             siblings = [born.status for born in self._children.values()]
             for descriptor in (status, self._wake_reader, self._wake_writer, *siblings):
@@ -134,14 +137,37 @@ class Nursery:
                 _kill_group(pid, signal.SIGKILL)
                 _, status = os.waitpid(pid, 0)
                 born = self._children.pop(pid)
+                self._end_leftovers()
                 _say(born.status, f"{os.waitstatus_to_exitcode(status)}\n")
                 os.close(born.status)
+
+    def _end_leftovers(self) -> None:
+        """Kill what jobs that have ended left in sessions of their own; what those started becomes ours then, in turn.
+
+        While a job runs, its orphans are its own: whatever is ours here belongs to nobody.
+        """
+        while leftovers := [pid for pid in _children_of(self._pid) if pid not in self._children]:
+            for pid in leftovers:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
 
     def _kill_all(self) -> None:
         for pid in self._children:
             _kill_group(pid, signal.SIGKILL)
         for pid in self._children:
             os.waitpid(pid, 0)
+        self._children.clear()
+        self._end_leftovers()
+
+
+def _children_of(pid: int) -> list[int]:
+    """Its children, in whatever group or session; none where the kernel does not tell (CONFIG_PROC_CHILDREN)."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
 
 
 def _kill_group(pid: int, number: int) -> None:
