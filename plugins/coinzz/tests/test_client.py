@@ -14,7 +14,8 @@ import time_machine
 from pydantic import SecretStr, ValidationError
 
 from flowzz.errors import NeedsCredentials, Throttled
-from flowzz_coinzz.client import CoinzzClient, retry_after
+from flowzz.jobs.throttling import retry_after
+from flowzz_coinzz.client import CoinzzClient
 from flowzz_coinzz.connection import CoinzzConnection
 from flowzz_coinzz.errors import ProtocolError, Refused, TransientError, UnknownOutcome, WrongEndpoint
 from flowzz_coinzz.sandbox.demo import connection_fields

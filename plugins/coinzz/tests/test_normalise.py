@@ -22,7 +22,7 @@ from flowzz_coinzz.normalise import (
     parse_json,
     state_of,
 )
-from flowzz_coinzz.sandbox.faults import Faults
+from flowzz_coinzz.sandbox.faults import coinzz_faults
 from flowzz_coinzz.sandbox.payloads import affiliation_document, bent, order_document, subscription_document
 from flowzz_coinzz.sandbox.state import SandboxState
 from flowzz_coinzz.vocabulary import (
@@ -192,7 +192,7 @@ def test_small_values() -> None:
 
 @pytest.mark.parametrize("shape", ["dotted_keys", "text_values", "missing_utms"])
 def test_a_drifted_shape_reads_like_the_plain_one(shape: str) -> None:
-    faults = Faults()
+    faults = coinzz_faults()
     faults.switch({shape: True})
     plain, drifted = read(webhook()), read(bent(webhook(), faults))
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from flowzz_coinzz.sandbox.faults import CATALOGUE, SHAPES, Trigger
+from flowzz.plugins.sandboxes import Trigger
+from flowzz_coinzz.sandbox.faults import CATALOGUE, SHAPES
 from flowzz_coinzz.sandbox.payloads import bent, order_document
 from flowzz_coinzz.sandbox.state import LIVES, TOKEN, SandboxState
 

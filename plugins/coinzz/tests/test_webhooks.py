@@ -15,7 +15,7 @@ from sqlalchemy import update
 
 from flowzz.errors import Permanent
 from flowzz_coinzz.models import affiliations, events, subscriptions
-from flowzz_coinzz.sandbox.faults import Faults
+from flowzz_coinzz.sandbox.faults import coinzz_faults
 from flowzz_coinzz.sandbox.payloads import affiliation_document, bent, subscription_document
 from flowzz_coinzz.sandbox.state import LIVES, SandboxState
 from flowzz_coinzz.webhooks import (
@@ -168,7 +168,7 @@ def test_processing_again_changes_nothing(offline: Any) -> None:
 def test_what_a_webhook_leaves_out_is_not_forgotten(offline: Any) -> None:
     created, shipped, _ = life("delivered")
     take(offline, created)
-    faults = Faults()
+    faults = coinzz_faults()
     faults.switch({"missing_utms": True, "null_email": True})
     take(offline, bent(shipped, faults))
 
@@ -179,7 +179,7 @@ def test_what_a_webhook_leaves_out_is_not_forgotten(offline: Any) -> None:
 
 def test_a_late_event_still_fills_what_is_empty(offline: Any) -> None:
     _, shipped, received = life("delivered")
-    faults = Faults()
+    faults = coinzz_faults()
     faults.switch({"missing_utms": True})
     take(offline, bent(received, faults))
     take(offline, shipped)
@@ -190,7 +190,7 @@ def test_a_late_event_still_fills_what_is_empty(offline: Any) -> None:
 
 @pytest.mark.parametrize("shape", ["dotted_keys", "text_values", "missing_utms", "null_email", "feminine_label"])
 def test_drifted_shapes_are_the_same_order(offline: Any, shape: str) -> None:
-    faults = Faults()
+    faults = coinzz_faults()
     faults.switch({shape: True})
     received = life("delivered")[2]
     take(offline, received)
@@ -203,7 +203,7 @@ def test_drifted_shapes_are_the_same_order(offline: Any, shape: str) -> None:
 
 
 def test_unknown_labels_are_kept_and_taken(offline: Any) -> None:
-    faults = Faults()
+    faults = coinzz_faults()
     faults.switch({"unknown_label": True})
     taken = take(offline, bent(life("delivered")[0], faults))
 
@@ -216,7 +216,7 @@ def test_unknown_labels_are_kept_and_taken(offline: Any) -> None:
 def test_a_deleted_order_is_marked_and_stays(offline: Any) -> None:
     created = life("delivered")[0]
     take(offline, created)
-    faults = Faults()
+    faults = coinzz_faults()
     faults.switch({"deleted": True})
     take(offline, bent(created, faults))
 

@@ -12,25 +12,22 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
 
-from flowzz.clock import now
 from flowzz.errors import NeedsCredentials, Throttled
+from flowzz.jobs.throttling import retry_after
 from flowzz_coinzz.connection import CoinzzConnection
 from flowzz_coinzz.errors import ProtocolError, Refused, TransientError, UnknownOutcome, WrongEndpoint
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
 MAX_BODY_BYTES = 32 * 1024 * 1024
-DEFAULT_THROTTLE = timedelta(seconds=60)
-LONGEST_THROTTLE = timedelta(hours=24)
 QUICK_RETRIES = (timedelta(seconds=0.5), timedelta(seconds=2))
 """Waits before a GET that met a transient error is sent again; after them the job's own retry policy takes over."""
 
@@ -187,25 +184,6 @@ class CoinzzClient:
 
 
 _CONSUMED = frozenset({"content-encoding", "content-length", "transfer-encoding"})
-
-
-def retry_after(header: str | None) -> timedelta:
-    """How long a 429 asks us to wait, in seconds or until a date: 60 s if it does not say, 1 s to a day in any case."""
-    asked = DEFAULT_THROTTLE
-    if header and re.fullmatch(r"\d{1,9}", header.strip()):
-        asked = timedelta(seconds=int(header))
-    elif header:
-        asked = _until(header) or DEFAULT_THROTTLE
-    return min(max(asked, timedelta(seconds=1)), LONGEST_THROTTLE)
-
-
-def _until(header: str) -> timedelta | None:
-    try:
-        moment = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    aware: datetime = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return aware - now()
 
 
 def _stumbled(response: httpx.Response) -> bool:

@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flowzz_coinzz.columns import MONEY_LIMIT, MONEY_STEP
+from flowzz.store.columns import MONEY_LIMIT, MONEY_STEP
 
 SAO_PAULO = ZoneInfo("America/Sao_Paulo")
 INT_LIMIT = 2**31

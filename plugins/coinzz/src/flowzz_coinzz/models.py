@@ -22,8 +22,7 @@ from sqlalchemy import (
 )
 
 from flowzz.plugins.contributions import Migrations
-from flowzz.store.columns import UtcDateTime
-from flowzz_coinzz.columns import Money
+from flowzz.store.columns import Money, UtcDateTime
 
 metadata = MetaData()
 _ROW_ID = BigInteger().with_variant(Integer, "sqlite")

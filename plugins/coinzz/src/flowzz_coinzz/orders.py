@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import bindparam
 
 from flowzz.clock import now
-from flowzz_coinzz.bulk import insert_missing, upsert
+from flowzz.store.bulk import insert_missing, upsert
 from flowzz_coinzz.models import events, orders
 from flowzz_coinzz.normalise import Kind, Normalised, state_of
 from flowzz_coinzz.ordering import Decision, Effect, decide

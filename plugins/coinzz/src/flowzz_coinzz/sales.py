@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from flowzz.clock import now
 from flowzz.errors import NeedsCredentials, Permanent, Throttled
 from flowzz.jobs.context import StorePort
-from flowzz_coinzz.bulk import insert_missing, upsert
+from flowzz.store.bulk import insert_missing, upsert
 from flowzz_coinzz.client import CoinzzClient
 from flowzz_coinzz.coerce import document as bare_document
 from flowzz_coinzz.errors import Refused, TransientError, UnknownOutcome, WrongEndpoint

@@ -23,7 +23,7 @@ from flowzz.jobs.context import JobContext, StorePort
 from flowzz.jobs.definition import job
 from flowzz.jobs.duplicates import Unique
 from flowzz.jobs.payload import Payload, Result
-from flowzz_coinzz.bulk import upsert
+from flowzz.store.bulk import upsert
 from flowzz_coinzz.client import CoinzzClient
 from flowzz_coinzz.connection import ASSUMPTION, CoinzzConnection
 from flowzz_coinzz.models import orders, sync_state

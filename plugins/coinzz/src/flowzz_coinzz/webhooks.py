@@ -24,7 +24,7 @@ from flowzz.jobs.duplicates import Unique
 from flowzz.jobs.options import EnqueueOptions
 from flowzz.jobs.payload import Payload, Result
 from flowzz.plugins.contributions import EnqueuePort, WebhookReply, WebhookRequest
-from flowzz_coinzz.bulk import upsert
+from flowzz.store.bulk import upsert
 from flowzz_coinzz.coerce import Unreadable, text
 from flowzz_coinzz.models import affiliations, events, subscriptions
 from flowzz_coinzz.normalise import (

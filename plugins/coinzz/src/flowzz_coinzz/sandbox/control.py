@@ -7,8 +7,8 @@ from functools import wraps
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
-from pydantic import ValidationError
 
+from flowzz.plugins.sandboxes import controlled, whole_number
 from flowzz_coinzz.sandbox.faults import CATALOGUE
 from flowzz_coinzz.sandbox.payloads import Document, affiliation_document, bent, order_document, subscription_document
 from flowzz_coinzz.sandbox.sender import Delivery, Sender
@@ -46,8 +46,8 @@ def _add_settings(blueprint: Blueprint, state: SandboxState) -> None:
     def seed() -> Any:
         asked = _asked()
         if "per_page" in asked:
-            state.configure({"per_page": _number(asked, "per_page", 10)})
-        return {"orders": state.seed(_number(asked, "orders", 10, MAX_ORDERS))}
+            state.configure({"per_page": whole_number(asked, "per_page", 10, 500)})
+        return {"orders": state.seed(whole_number(asked, "orders", 10, MAX_ORDERS))}
 
     @blueprint.post("/_control/reset")
     @_spoken
@@ -95,7 +95,7 @@ def _add_webhooks(blueprint: Blueprint, state: SandboxState, sender: Sender) -> 
             raise ValueError(f"no life is named {life!r}; there are {', '.join(LIVES)}")
         how = Delivery.model_validate(asked.get("delivery", {}))
         url = "" if how.never else url_for_kind(asked, "orders")
-        sent = state.advance(number, life, _number(asked, "steps", 1, 10))
+        sent = state.advance(number, life, whole_number(asked, "steps", 1, 10))
         return {"sent": len(sent), "answers": sender.deliver(url, sent, how)}
 
     @blueprint.post("/_control/burst")
@@ -105,7 +105,7 @@ def _add_webhooks(blueprint: Blueprint, state: SandboxState, sender: Sender) -> 
         asked = _asked()
         how = Delivery.model_validate(asked.get("delivery", {"concurrent": True}))
         url = url_for_kind(asked, "orders")
-        made = [state.add({}) for _ in range(_number(asked, "count", 100, 100_000))]
+        made = [state.add({}) for _ in range(whole_number(asked, "count", 100, 100_000))]
         answers = sender.deliver(url, [order_document(order) for order in made], how)
         return {"sent": len(answers), "accepted": sum(answer["status"] == 200 for answer in answers)}
 
@@ -122,18 +122,12 @@ def _add_webhooks(blueprint: Blueprint, state: SandboxState, sender: Sender) -> 
 
 
 def _spoken(handler: Answer) -> Answer:
-    """What the handler returns, as JSON; what it raises over a wrong request, as a 400 or 404 that says so."""
+    """The handler's answer as JSON."""
 
     @wraps(handler)
     def answer(**arguments: Any) -> tuple[Response, int]:
-        try:
-            return jsonify(handler(**arguments)), 200
-        except KeyError as error:
-            return jsonify({"message": f"not found: {error}"}), 404
-        except ValidationError as error:
-            return jsonify({"message": str(error)}), 400
-        except ValueError as error:
-            return jsonify({"message": str(error)}), 400
+        document, status = controlled(handler, **arguments)
+        return jsonify(document), status
 
     return answer
 
@@ -158,10 +152,3 @@ def _kind(asked: dict[str, Any]) -> str:
     if kind not in KINDS:
         raise ValueError(f"expected kind to be one of {', '.join(KINDS)}, got {kind!r}")
     return str(kind)
-
-
-def _number(asked: dict[str, Any], name: str, default: int, most: int = 500) -> int:
-    value = asked.get(name, default)
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-        raise ValueError(f"expected {name} to be 1 to {most}, got {value!r}")
-    return value

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from flowzz_coinzz.sandbox.faults import SHAPES, Faults
+from flowzz.plugins.sandboxes import Faults
+from flowzz_coinzz.sandbox.faults import SHAPES
 
 Document = dict[str, Any]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import struct
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -14,6 +12,7 @@ from flask import Blueprint, Response, jsonify, redirect, render_template, reque
 from werkzeug.wrappers import Response as BaseResponse
 
 from flowzz.clock import now
+from flowzz.plugins.sandboxes import cut_connection
 from flowzz_coinzz.coerce import SAO_PAULO
 from flowzz_coinzz.sandbox.control import add_controls
 from flowzz_coinzz.sandbox.faults import CATALOGUE
@@ -234,10 +233,6 @@ def _web_page(status: int = 200) -> Reply:
 
 
 def _cut() -> Reply:
-    """Cut the connection under the request, as a crashing server would."""
-    link = request.environ.get("werkzeug.socket") or request.environ.get("gunicorn.socket")
-    if not isinstance(link, socket.socket):
-        return _json({"message": "this server cannot cut its connections"}, 500)
-    link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    link.shutdown(socket.SHUT_RDWR)
-    return Response(status=200)
+    if cut_connection(request.environ):
+        return Response(status=200)
+    return _json({"message": "this server cannot cut its connections"}, 500)

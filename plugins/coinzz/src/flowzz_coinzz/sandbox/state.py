@@ -11,7 +11,7 @@ from typing import Any
 
 from flowzz.clock import now
 from flowzz_coinzz.coerce import SAO_PAULO
-from flowzz_coinzz.sandbox.faults import Faults
+from flowzz_coinzz.sandbox.faults import coinzz_faults
 from flowzz_coinzz.sandbox.payloads import Document, bent, order_document
 
 TOKEN = "1|sandboxSandboxSandboxSandboxSandboxSandboxSand"  # noqa: S105 - opens nothing but this sandbox
@@ -49,7 +49,7 @@ class SandboxState:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.faults = Faults()
+        self.faults = coinzz_faults()
         self.reset()
 
     def reset(self) -> None:

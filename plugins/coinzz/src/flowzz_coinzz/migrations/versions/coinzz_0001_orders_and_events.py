@@ -9,8 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from flowzz.store.columns import UtcDateTime
-from flowzz_coinzz.columns import Money
+from flowzz.store.columns import Money, UtcDateTime
 
 revision = "coinzz_0001"
 down_revision = None
