@@ -12,8 +12,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from flowzz.jobs.context import JobContext
 from flowzz.jobs.definition import job
@@ -21,7 +23,7 @@ from flowzz.jobs.payload import Payload, Result
 from flowzz.jobs.retry import Custom, Fixed, NoRetry
 from flowzz.plugins.contributions import Plugin
 from flowzz.plugins.hookspecs import hookimpl
-from flowzz.queues.transitions import Transitions
+from flowzz.queues.transitions import Settlement, StepReply, Transitions
 from flowzz.workers.journal import Journal
 from flowzz.workers.mailbox import Mailbox
 
@@ -208,14 +210,28 @@ def stuck(ctx: JobContext, data: Rough) -> Seen:
 
 @job("rough.saboteur", queue="rough", retry=NoRetry())
 def saboteur(ctx: JobContext, data: Rough) -> Seen:
-    """Once: what the dispatcher of its worker calls next, where told, never returns."""
+    """Once: its worker's dispatcher never returns from the step that would settle this job, or from a call after it."""
     if not noted_before(data, "saboteur"):
         note(data, "saboteur")
-        owner, method = {"journal": (Journal, "write"), "mailbox": (Mailbox, "take"), "step": (Transitions, "step")}[
-            data.how
-        ]
-        setattr(owner, method, lambda *_, **__: threading.Event().wait())
+        _hang(data.how, ctx.job_id)
     return Seen(pid=os.getpid())
+
+
+def _hang(where: str, job_id: str) -> None:
+    step, forever = Transitions.step, threading.Event()
+    after = {"journal": (Journal, "write"), "mailbox": (Mailbox, "take")}
+
+    def sabotaged(self: Transitions, *arguments: Any, settlements: Sequence[Settlement] = (), **more: Any) -> StepReply:
+        settles_it = any(one.job_id == job_id for one in settlements)
+        if settles_it and where == "step":
+            forever.wait()
+        reply = step(self, *arguments, settlements=settlements, **more)
+        if settles_it:
+            owner, method = after[where]
+            setattr(owner, method, lambda *_, **__: forever.wait())
+        return reply
+
+    setattr(Transitions, "step", sabotaged)  # noqa: B010 - what mypy forbids to assign
 
 
 @job("rough.aio", queue="rough", retry=NoRetry(), timeout=timedelta(seconds=30))

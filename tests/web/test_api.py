@@ -159,7 +159,7 @@ class TestEnqueueing:
             ({**SALES, "options": {"runAt": "2030-01-01T12:00:00"}}, "options.runAt"),
             ({**SALES, "options": {"attempts": 0}}, "options.attempts"),
             ({**SALES, "options": {"delay": 1, "runAt": "2030-01-01T12:00:00Z"}}, "options"),
-            ([], "(payload)"),
+            ([], "body"),
         ],
     )
     def test_a_bad_body_is_422_naming_the_field(self, call: Call, body: Any, field: str) -> None:
