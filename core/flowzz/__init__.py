@@ -24,18 +24,21 @@ from flowzz.errors import (
     Throttled,
 )
 from flowzz.jobs.connection import Connection, ConnectionState
-from flowzz.jobs.context import JobContext, StorePort
+from flowzz.jobs.context import EnqueuePort, HostPort, JobContext, StorePort
 from flowzz.jobs.definition import JobDefinition, job
 from flowzz.jobs.duplicates import Debounce, Throttle, Unique
+from flowzz.jobs.notifications import Notification, Notified
 from flowzz.jobs.options import Batch, Enqueued, EnqueueOptions, Submission
 from flowzz.jobs.payload import Payload, Result
 from flowzz.jobs.retry import Custom, Exponential, Fixed, Linear, Listed, NoRetry, RetryPolicy
+from flowzz.jobs.sources import DataColumn, DataSource
 from flowzz.plugins.contributions import (
+    AdminPages,
     ConnectionType,
     DemoSession,
-    EnqueuePort,
     Migrations,
     MissedTick,
+    Notifier,
     Overlap,
     Plugin,
     Sandbox,
@@ -47,11 +50,14 @@ from flowzz.plugins.contributions import (
 from flowzz.plugins.hookspecs import hookimpl
 
 __all__ = [
+    "AdminPages",
     "Batch",
     "Connection",
     "ConnectionState",
     "ConnectionType",
     "Custom",
+    "DataColumn",
+    "DataSource",
     "Debounce",
     "DemoSession",
     "EnqueueOptions",
@@ -60,6 +66,7 @@ __all__ = [
     "Exponential",
     "Fixed",
     "FlowzzError",
+    "HostPort",
     "InvalidRequest",
     "JobContext",
     "JobCrashed",
@@ -73,6 +80,9 @@ __all__ = [
     "MissedTick",
     "NeedsCredentials",
     "NoRetry",
+    "Notification",
+    "Notified",
+    "Notifier",
     "Overlap",
     "Payload",
     "Permanent",

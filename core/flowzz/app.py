@@ -27,16 +27,20 @@ from flowzz.errors import (
     QueueUnavailable,
     UnknownQueue,
 )
-from flowzz.health import HealthReport, QueueHealth, report
+from flowzz.health import HealthReport, report
 from flowzz.jobs.definition import JobDefinition
 from flowzz.jobs.duplicates import Unique
+from flowzz.jobs.notifications import Notification, Notified
 from flowzz.jobs.options import Batch, Enqueued, EnqueueOptions, Submission
 from flowzz.jobs.payload import parse_payload
+from flowzz.jobs.sources import DataSource
 from flowzz.plugins.contributions import Overlap, Schedule
 from flowzz.plugins.host import PluginHost
+from flowzz.plugins.notifying import notify_all
 from flowzz.queues.admission import admission_of
 from flowzz.queues.engine import Queues
 from flowzz.queues.fields import Envelope, dump_call
+from flowzz.queues.health import health_of, unreachable
 from flowzz.queues.lanes import Lane, key_of
 from flowzz.queues.pauses import PauseKind
 from flowzz.queues.records import QueueStats
@@ -296,6 +300,14 @@ class Flowzz:
             jobs.append(self.prepare(schedule.job, payload, options, schedule=schedule.name))
         return jobs
 
+    def data_sources(self, topic: str) -> tuple[DataSource, ...]:
+        """What loaded plugins offer on that topic, by name."""
+        return tuple(one for _, one in sorted(self.plugins.data_sources.items()) if one.topic == topic)
+
+    def notify(self, notification: Notification) -> Notified:
+        """Give it to every notifier. Never raises for what one raises: it is logged, and told of in the answer."""
+        return notify_all(self.plugins, notification, self.store, self)
+
     def pause(self, kind: PauseKind, name: str, reason: str, *, until: datetime | None = None, by: str = "") -> None:
         """Hold back a queue, a type of job or a company, until somebody resumes it or ``until`` has passed.
 
@@ -335,9 +347,9 @@ class Flowzz:
             stats = probe.result(timeout=HEALTH_WITHIN_S)
         except (QueueUnavailable, FutureTimeout):
             probe.cancel()
-            return report(now(), redis_connected=False, queues=[_unreachable(name) for name in self.plugins.queues])
+            return report(now(), redis_connected=False, queues=[unreachable(name) for name in self.plugins.queues])
         grace = self.settings.health_grace
-        return report(now(), redis_connected=True, queues=[_health_of(queue, grace) for queue in stats])
+        return report(now(), redis_connected=True, queues=[health_of(queue, grace) for queue in stats])
 
 
 def _with_options(
@@ -372,30 +384,6 @@ def _expires(definition: JobDefinition[Any, Any], options: EnqueueOptions) -> ti
     if options.run_at is not None:
         return options.run_at + definition.expires_after
     return (options.delay or timedelta(0)) + definition.expires_after
-
-
-def _unreachable(name: str) -> QueueHealth:
-    return _queue_health(QueueStats(name=name), healthy=False)
-
-
-def _health_of(queue: QueueStats, grace: float) -> QueueHealth:
-    starved = (queue.oldest_waiting_s or 0) > grace and queue.workers == 0 and not queue.is_paused
-    return _queue_health(queue, healthy=queue.problem is None and not starved)
-
-
-def _queue_health(queue: QueueStats, *, healthy: bool) -> QueueHealth:
-    return {
-        "name": queue.name,
-        "healthy": healthy,
-        "stats": {
-            "waiting": queue.waiting,
-            "active": queue.active,
-            "completed": queue.completed,
-            "failed": queue.failed,
-            "delayed": queue.delayed,
-            "paused": queue.paused,
-        },
-    }
 
 
 __all__: Sequence[str] = ["Flowzz"]

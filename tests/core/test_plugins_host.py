@@ -56,6 +56,18 @@ GOOD = """
     @hookimpl
     def flowzz_commands(self):
         return [click.Group("{0}")]
+
+    @hookimpl
+    def flowzz_data_sources(self):
+        return [source("{0}.weather", "{0}")]
+
+    @hookimpl
+    def flowzz_notifiers(self):
+        return [Notifier(name="{0}.mail", plugin="{0}", notify=lambda note, store, queue: True)]
+
+    @hookimpl
+    def flowzz_admin_pages(self):
+        return [AdminPages(plugin="{0}", title="{0}", blueprint=list)]
 """
 
 
@@ -104,8 +116,11 @@ def test_a_good_plugin_contributes_everything_stamped_with_its_distribution(site
         *host.connection_types.values(),
         *host.sandboxes.values(),
         *host.migrations,
+        *host.data_sources.values(),
+        *host.notifiers.values(),
+        *host.admin_pages.values(),
     ]
-    assert len(stamped) == 8
+    assert len(stamped) == 11
     assert {one.source for one in stamped} == {"flowzz-alpha"}
     assert host.job("alpha.run").description == "Do it."
 
@@ -126,6 +141,9 @@ def test_a_disabled_plugin_is_not_even_imported(site: Path, home: Path) -> None:
 
 JOBS = "@hookimpl\ndef flowzz_jobs(self):\n    return "
 LIMITS = "@hookimpl\ndef flowzz_queue_limits(self):\n    return "
+SOURCES = "@hookimpl\ndef flowzz_data_sources(self):\n    return "
+NOTIFIERS = "@hookimpl\ndef flowzz_notifiers(self):\n    return "
+PAGES = "@hookimpl\ndef flowzz_admin_pages(self):\n    return "
 SCHEDULES = "@hookimpl\ndef flowzz_schedules(self):\n    return "
 BROKEN: dict[str, tuple[dict[str, str], PluginState, str]] = {
     "missing module": ({"code": "import no_such_module_4711"}, PluginState.IMPORT_ERROR, "no_such_module_4711"),
@@ -141,7 +159,7 @@ BROKEN: dict[str, tuple[dict[str, str], PluginState, str]] = {
     ),
     "other entry name": ({"entry": "other", "distribution": "bad"}, PluginState.INVALID_CONFIG, "'other'"),
     "not a specifier": ({"api": "one"}, PluginState.INVALID_CONFIG, "'one'"),
-    "newer api": ({"api": ">=2"}, PluginState.INCOMPATIBLE, "this Flowzz has 1.1"),
+    "newer api": ({"api": ">=2"}, PluginState.INCOMPATIBLE, "this Flowzz has 1.2"),
     "unknown hook": (
         {"hooks": "@hookimpl\ndef flowzz_jbos(self):\n    return []"},
         PluginState.INVALID_CONFIG,
@@ -208,6 +226,69 @@ BROKEN: dict[str, tuple[dict[str, str], PluginState, str]] = {
         {"hooks": "@hookimpl\ndef flowzz_webhooks(self):\n    return [Webhook(plugin='good', receive=print)]"},
         PluginState.INVALID_CONFIG,
         "'good'",
+    ),
+    "challenge no callable": (
+        {
+            "hooks": "@hookimpl\ndef flowzz_webhooks(self):\n"
+            "    return [Webhook(plugin='bad', receive=print, challenge='yes')]"
+        },
+        PluginState.INVALID_CONFIG,
+        "challenge to be callable",
+    ),
+    "foreign source": (
+        {"hooks": SOURCES + "[source('good.x', 'bad')]"},
+        PluginState.INVALID_CONFIG,
+        "'bad.data source'",
+    ),
+    "source of another": (
+        {"hooks": SOURCES + "[source('bad.x', 'good')]"},
+        PluginState.INVALID_CONFIG,
+        "plugin to be 'bad', got 'good'",
+    ),
+    "no columns": (
+        {"hooks": SOURCES + "[source('bad.x', 'bad', columns=())]"},
+        PluginState.INVALID_CONFIG,
+        "a tuple of columns",
+    ),
+    "column twice": (
+        {"hooks": SOURCES + "[source('bad.x', 'bad', columns=(CITY, CITY))]"},
+        PluginState.INVALID_CONFIG,
+        "each column once",
+    ),
+    "column name": (
+        {"hooks": SOURCES + "[source('bad.x', 'bad', columns=(DataColumn(name='a b', title='', kind='text'),))]"},
+        PluginState.INVALID_CONFIG,
+        "'a b'",
+    ),
+    "column kind": (
+        {"hooks": SOURCES + "[source('bad.x', 'bad', columns=(DataColumn(name='a', title='', kind='float'),))]"},
+        PluginState.INVALID_CONFIG,
+        "column 'a': expected a kind of",
+    ),
+    "wrong topic": (
+        {"hooks": SOURCES + "[source('bad.x', 'bad', topic='The Weather')]"},
+        PluginState.INVALID_CONFIG,
+        "a topic",
+    ),
+    "notifier no callable": (
+        {"hooks": NOTIFIERS + "[Notifier(name='bad.x', plugin='bad', notify=None)]"},
+        PluginState.INVALID_CONFIG,
+        "notify to be callable",
+    ),
+    "notifier twice": (
+        {"hooks": NOTIFIERS + "[Notifier(name='bad.x', plugin='bad', notify=print)] * 2"},
+        PluginState.CONFLICT,
+        "notifier 'bad.x' is declared twice",
+    ),
+    "two pages": (
+        {"hooks": PAGES + "[AdminPages(plugin='bad', title='Bad', blueprint=list)] * 2"},
+        PluginState.INVALID_CONFIG,
+        "at most one",
+    ),
+    "no translations": (
+        {"hooks": PAGES + "[AdminPages(plugin='bad', title='B', blueprint=list, translations=Path('/nowhere'))]"},
+        PluginState.INVALID_CONFIG,
+        "translations to be a folder",
     ),
     "no versions folder": (
         {

@@ -18,7 +18,10 @@ from pydantic import BaseModel
 
 from flowzz.jobs.definition import JobDefinition, job
 from flowzz.jobs.payload import Payload
-from flowzz.plugins.contributions import ConnectionType, Migrations, Plugin, QueueLimits, Sandbox, Schedule, Webhook
+from flowzz.plugins.contributions import (
+    AdminPages, ConnectionType, DataColumn, DataSource, Migrations, Notifier, Plugin, QueueLimits, Sandbox, Schedule,
+    Webhook,
+)
 from flowzz.plugins.hookspecs import hookimpl
 
 
@@ -35,6 +38,14 @@ def simple(name, queue="demo"):
 
 def every_hour(name, job_name, **more):
     return Schedule(**{"name": name, "job": job_name, "cron": "0 * * * *", "payloads": lambda store: [], **more})
+
+
+CITY = DataColumn(name="city", title="City", kind="text")
+
+
+def source(name, plugin, **more):
+    given = {"topic": "weather", "title": "Weather", "columns": (CITY,), "select": lambda *_: None}
+    return DataSource(name=name, plugin=plugin, **{**given, **more})
 
 
 def made(name, api, hooks):

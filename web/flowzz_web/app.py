@@ -11,6 +11,7 @@ from flowzz.app import Flowzz
 from flowzz.store.keys import load_keys
 from flowzz_web import access, errors, formatting, headers, languages, request_log, sessions
 from flowzz_web.current import EXTENSION, Web
+from flowzz_web.plugin_pages import add_plugin_pages, translation_folders
 from flowzz_web.throttle import LoginThrottle
 from flowzz_web.tokens import Tokens
 from flowzz_web.views import (
@@ -51,7 +52,7 @@ LARGEST_FORM = 64 * 1024
 
 
 def create_app(flowzz: Flowzz) -> Flask:
-    """The whole web of one installation: admin, API, health, webhooks in.
+    """The whole web of one installation: admin with the plugins' pages, API, health, webhooks in.
 
     ``flowzz`` stays the caller's to close. Raises ConfigurationError when the signing key is short or missing.
     Also adds a filter to the servers' loggers that hides webhook tokens.
@@ -73,12 +74,13 @@ def create_app(flowzz: Flowzz) -> Flask:
     )
     request_log.init_request_log(app)
     headers.init_headers(app, https=https)
-    languages.init_languages(app, https=https)
+    languages.init_languages(app, https=https, others=translation_folders(flowzz.plugins.admin_pages))
     formatting.init_formatting(app)
     sessions.init_sessions(app, signing_key, https=https)
     errors.init_errors(app)
     app.before_request(access.guard)  # before CSRF: who nobody knows is told so first
     _add_views(app)
+    add_plugin_pages(app, flowzz.plugins.admin_pages)
     return app
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from urllib.parse import quote, urlencode
 
@@ -25,8 +26,10 @@ def translate(message: str, **variables: object) -> str:
 _ = translate
 
 
-def init_languages(app: Flask, *, https: bool) -> None:
-    Babel(app, locale_selector=choose_language, default_locale="en")
+def init_languages(app: Flask, *, https: bool, others: Sequence[str] = ()) -> None:
+    """``others`` are folders with more translations; where one of them has a text of ours, ours counts."""
+    folders = ";".join([*others, "translations"])
+    Babel(app, locale_selector=choose_language, default_locale="en", default_translation_directories=folders)
 
     @app.after_request
     def remember(response: Response) -> Response:

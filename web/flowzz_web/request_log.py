@@ -22,11 +22,11 @@ SERVERS_LOGGERS = ("gunicorn.error", "gunicorn.access", "werkzeug")
 QUIET_ENDPOINTS = frozenset({"static", "health.queues", "health.livez"})
 
 _SAFE_IN_LOG = "/:@!$&'()*+,;=~"
-_TOKEN_IN_PATH = re.compile(r"(/webhooks/[^/\s?#]+/)[^\s?#\"']+", re.IGNORECASE)
+_TOKEN_IN_PATH = re.compile(r"(/webhooks/[^/\s?#]+/)[^\s\"']+", re.IGNORECASE)
 
 
 def redact_path(path: str) -> str:
-    """``path`` with the token of a webhook hidden: ``/webhooks/coinzz/•••``."""
+    """``path`` with the token of a webhook hidden, and its query, which may hold one too: ``/webhooks/coinzz/•••``."""
     return _TOKEN_IN_PATH.sub(rf"\g<1>{HIDDEN}", path)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from flowzz.errors import JobCanceled, LeaseLost, ReleaseJob, Snoozed
 from flowzz.jobs.connection import Connection
+from flowzz.jobs.notifications import Notification, Notified
+from flowzz.jobs.options import EnqueueOptions
+from flowzz.jobs.sources import DataSource
 from flowzz.jobs.steps import StepMemory, Steps
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from sqlalchemy.orm import Session
 
 
@@ -36,6 +40,30 @@ class StorePort(Protocol):
 
     def connections(self, plugin: str, *, active_only: bool = True) -> Sequence[Connection]:
         """Every company's connections to the plugin's upstream, oldest first."""
+        ...
+
+
+class EnqueuePort(Protocol):
+    """How a handler, a webhook, a notifier or a demo puts a job into its queue."""
+
+    def enqueue(self, job: str, payload: Mapping[str, Any] | BaseModel, options: EnqueueOptions | None = None) -> str:
+        """Validate and enqueue in one script call; the job's id.
+
+        Raises UnknownJob, InvalidPayload, DuplicateJob, PayloadTooLarge or QueueUnavailable; then nothing was
+        stored.
+        """
+        ...
+
+
+class HostPort(EnqueuePort, Protocol):
+    """What a handler may ask of the installation it runs in; ``flowzz.app.Flowzz`` is one."""
+
+    def data_sources(self, topic: str) -> tuple[DataSource, ...]:
+        """What loaded plugins offer on that topic, by name."""
+        ...
+
+    def notify(self, notification: Notification) -> Notified:
+        """Give it to every notifier of every loaded plugin. Never raises for what a notifier raises."""
         ...
 
 
@@ -79,6 +107,7 @@ class JobContext:
     max_attempts: int
     worker: str
     store: StorePort
+    host: HostPort
     reporter: ReporterPort
     restored: Any = None
     _steps: Steps | None = None
@@ -127,6 +156,30 @@ class JobContext:
             self._steps = Steps(self.reporter)
         return self._steps.run(name, function, args, kwargs)
 
+    def enqueue(self, job: str, payload: Mapping[str, Any] | BaseModel, options: EnqueueOptions | None = None) -> str:
+        """Put another job into its queue; its id. Errors are those of EnqueuePort, and LeaseLost.
+
+        This job may run twice. So that the other does not, give ``options`` a ``job_id`` made of something lasting
+        (this job's id, say) and a ``nonce``.
+        """
+        self._raise_if_lost()
+        return self.host.enqueue(job, payload, options)
+
+    def data_sources(self, topic: str) -> tuple[DataSource, ...]:
+        """The data of other plugins on that topic, by name; empty when nothing that offers it is installed."""
+        return self.host.data_sources(topic)
+
+    def notify(self, notification: Notification) -> tuple[str, ...]:
+        """Tell a person; the names of the notifiers that took it, empty when none did.
+
+        A notifier that raises is logged, here and in this job's log, and stops neither the others nor the job.
+        """
+        self._raise_if_lost()
+        notified = self.host.notify(notification)
+        if notified.failed:
+            self.reporter.report(log=[f"notifier {name} failed: {error}" for name, error in notified.failed.items()])
+        return notified.taken
+
     def snooze(self, after: timedelta, reason: str | None = None) -> NoReturn:
         """Stop here and run again after ``after``; no attempt is used up, checkpoint and steps stay. Raises Snoozed."""
         raise Snoozed(after, reason)
@@ -138,7 +191,10 @@ class JobContext:
 
     def raise_if_canceled(self) -> None:
         """Raises JobCanceled once somebody canceled the job, LeaseLost once another worker has it."""
-        if self.reporter.lease_lost:
-            raise LeaseLost
+        self._raise_if_lost()
         if self.reporter.cancel_requested:
             raise JobCanceled
+
+    def _raise_if_lost(self) -> None:
+        if self.reporter.lease_lost:
+            raise LeaseLost

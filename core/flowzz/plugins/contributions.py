@@ -12,21 +12,12 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from flowzz.jobs.connection import Connection
+from flowzz.jobs.context import EnqueuePort as EnqueuePort
 from flowzz.jobs.context import StorePort
 from flowzz.jobs.limits import Rate
-from flowzz.jobs.options import EnqueueOptions
-
-
-class EnqueuePort(Protocol):
-    """How a webhook, a schedule or a demo puts a job into its queue."""
-
-    def enqueue(self, job: str, payload: Mapping[str, Any] | BaseModel, options: EnqueueOptions | None = None) -> str:
-        """Validate and enqueue in one script call; the job's id.
-
-        Raises UnknownJob, InvalidPayload, DuplicateJob, PayloadTooLarge or QueueUnavailable; then nothing was
-        stored.
-        """
-        ...
+from flowzz.jobs.notifications import Notification
+from flowzz.jobs.sources import DataColumn as DataColumn
+from flowzz.jobs.sources import DataSource as DataSource
 
 
 class MissedTick(StrEnum):
@@ -102,10 +93,11 @@ class WebhookRequest:
 
 @dataclass(frozen=True, slots=True)
 class WebhookReply:
-    """What to answer; ``body`` goes out as JSON."""
+    """What to answer: ``text``, as text/plain, or else ``body``, as JSON."""
 
     status: int = 200
     body: Mapping[str, Any] = field(default_factory=lambda: {"received": True})
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,12 +105,15 @@ class Webhook:
     """Takes what an upstream posts to ``/webhooks/<plugin>/<token>``.
 
     The host has already found the connection by its token (constant-time) and bounded the body's size.
-    ``receive`` stores the raw body, enqueues a job and returns at once. It runs in the web process.
+    ``receive`` stores the raw body, enqueues a job and returns at once. It runs in the web process, as does
+    ``challenge``, which answers ``GET`` at the same address for upstreams that ask whether somebody is there before
+    they post (its request has no body); without one, a GET is refused with 405.
     """
 
     plugin: str
     receive: Callable[[WebhookRequest, Connection, StorePort, EnqueuePort], WebhookReply]
     max_bytes: int = 256 * 1024
+    challenge: Callable[[WebhookRequest, Connection], WebhookReply] | None = None
     source: str = field(default="", compare=False)
 
 
@@ -160,6 +155,43 @@ class Migrations:
 
     plugin: str
     folder: Path
+    source: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notifier:
+    """Carries notifications to people, over whatever channel the plugin knows.
+
+    ``notify`` runs in the worker, within the job that tells. It is True when it took the notification and False when
+    that is none of its business. It may be called twice with the same ``Notification.key`` and tells the person once:
+    best it only enqueues a job whose id is made of the key. What it raises is logged and stops nobody else.
+    ``name`` is unique, ``plugin.what``.
+    """
+
+    name: str
+    plugin: str
+    notify: Callable[[Notification, StorePort, EnqueuePort], bool]
+    source: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminPages:
+    """Pages of the plugin's own in the admin, under ``/admin/plugins/<plugin>/``.
+
+    - ``title``: the link in the navigation, in English; translated when ``translations`` has it. It leads to ``/`` of
+      the blueprint, which must have a view there.
+    - ``blueprint``: makes a fresh Flask blueprint, with templates that extend ``page.html``. It is mounted under a name
+      of the host's (in templates and views use ``url_for(".view")``), and only an ADMIN gets to it; CSRF, the content
+      security policy, 401, 403 and the error pages are the admin's. Template names share one namespace: begin them
+      with the plugin's name. Import Flask and ``flowzz_web`` only in there: workers have no use for them.
+    - ``translations``: a folder with ``pt_BR/LC_MESSAGES/messages.mo``, for texts marked ``_()`` in templates or with
+      ``flowzz_web.languages.translate``. Where the admin has the same text, its own translation counts.
+    """
+
+    plugin: str
+    title: str
+    blueprint: Callable[[], Any]
+    translations: Path | None = None
     source: str = field(default="", compare=False)
 
 

@@ -17,10 +17,20 @@ if TYPE_CHECKING:
     import click
 
     from flowzz.jobs.definition import JobDefinition
-    from flowzz.plugins.contributions import ConnectionType, Migrations, QueueLimits, Sandbox, Schedule, Webhook
+    from flowzz.plugins.contributions import (
+        AdminPages,
+        ConnectionType,
+        DataSource,
+        Migrations,
+        Notifier,
+        QueueLimits,
+        Sandbox,
+        Schedule,
+        Webhook,
+    )
 
 PROJECT = "flowzz"
-API_VERSION = "1.1"
+API_VERSION = "1.2"
 """The version of this page. Adding a hook raises the minor, removing or changing one the major."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -59,3 +69,15 @@ class HookSpecs:
     @hookspec
     def flowzz_commands(self) -> Sequence[click.Command]:  # type: ignore[empty-body]
         """Commands under ``flowzz``, usually one group named like the plugin."""
+
+    @hookspec
+    def flowzz_data_sources(self) -> Sequence[DataSource]:  # type: ignore[empty-body]
+        """Rows that other plugins may read, found by their topic (``ctx.data_sources``). Since 1.2."""
+
+    @hookspec
+    def flowzz_notifiers(self) -> Sequence[Notifier]:  # type: ignore[empty-body]
+        """Who carries ``ctx.notify`` to people. Since 1.2."""
+
+    @hookspec
+    def flowzz_admin_pages(self) -> Sequence[AdminPages]:  # type: ignore[empty-body]
+        """Pages of the plugin's own in the admin, under ``/admin/plugins/<plugin>/``; one a plugin. Since 1.2."""

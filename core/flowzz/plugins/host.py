@@ -13,7 +13,18 @@ import structlog
 
 from flowzz.errors import UnknownJob
 from flowzz.jobs.definition import JobDefinition
-from flowzz.plugins.contributions import ConnectionType, Migrations, Plugin, QueueLimits, Sandbox, Schedule, Webhook
+from flowzz.plugins.contributions import (
+    AdminPages,
+    ConnectionType,
+    DataSource,
+    Migrations,
+    Notifier,
+    Plugin,
+    QueueLimits,
+    Sandbox,
+    Schedule,
+    Webhook,
+)
 from flowzz.plugins.discovery import Candidate, given, installed, referred
 from flowzz.plugins.loading import Contributed, load
 from flowzz.plugins.states import PluginRecord, PluginState, Rejected
@@ -49,6 +60,9 @@ class PluginHost:
         self.migrations: tuple[Migrations, ...] = tuple(one for part in parts for one in part.migrations)
         self.sandboxes: Mapping[str, Sandbox] = _by_plugin(one for part in parts for one in part.sandboxes)
         self.commands: tuple[click.Command, ...] = tuple(one for part in parts for one in part.commands)
+        self.data_sources: Mapping[str, DataSource] = _by_name(one for part in parts for one in part.data_sources)
+        self.notifiers: Mapping[str, Notifier] = _by_name(one for part in parts for one in part.notifiers)
+        self.admin_pages: Mapping[str, AdminPages] = _by_plugin(one for part in parts for one in part.admin_pages)
 
     @classmethod
     def discover(cls, settings: Settings, *, group: str = GROUP) -> PluginHost:
@@ -133,6 +147,8 @@ def _names(part: Contributed) -> dict[str, list[str]]:
         "job": [job.name for job in part.jobs],
         "schedule": [schedule.name for schedule in part.schedules],
         "limit of queue": [limits.queue for limits in part.queue_limits],
+        "data source": [source.name for source in part.data_sources],
+        "notifier": [notifier.name for notifier in part.notifiers],
         "command": [command.name or "" for command in part.commands],
     }
 

@@ -19,8 +19,11 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from flowzz.errors import ConfigurationError, nearest
 from flowzz.jobs.definition import JobDefinition
 from flowzz.plugins.contributions import (
+    AdminPages,
     ConnectionType,
+    DataSource,
     Migrations,
+    Notifier,
     Plugin,
     QueueLimits,
     Sandbox,
@@ -47,10 +50,15 @@ KINDS: dict[str, type[Any]] = {
     "flowzz_migrations": Migrations,
     "flowzz_sandboxes": Sandbox,
     "flowzz_commands": click.Command,
+    "flowzz_data_sources": DataSource,
+    "flowzz_notifiers": Notifier,
+    "flowzz_admin_pages": AdminPages,
 }
 """What each hook gives. A test holds it against ``hookspecs``."""
 
-ONE_A_PLUGIN = frozenset({"flowzz_webhooks", "flowzz_connection_types", "flowzz_migrations", "flowzz_sandboxes"})
+ONE_A_PLUGIN = frozenset(
+    {"flowzz_webhooks", "flowzz_connection_types", "flowzz_migrations", "flowzz_sandboxes", "flowzz_admin_pages"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,9 @@ class Contributed:
     migrations: tuple[Migrations, ...]
     sandboxes: tuple[Sandbox, ...]
     commands: tuple[click.Command, ...]
+    data_sources: tuple[DataSource, ...]
+    notifiers: tuple[Notifier, ...]
+    admin_pages: tuple[AdminPages, ...]
 
 
 def load(candidate: Candidate) -> Contributed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,21 @@ from flowzz.jobs.cron import trigger
 from flowzz.jobs.definition import JOB_NAME, QUEUE_NAME, JobDefinition
 from flowzz.jobs.limits import Rate
 from flowzz.jobs.retry import RetryPolicy
-from flowzz.plugins.contributions import ConnectionType, Migrations, QueueLimits, Sandbox, Schedule, Webhook
+from flowzz.jobs.sources import COLUMN_KINDS
+from flowzz.plugins.contributions import (
+    AdminPages,
+    ConnectionType,
+    DataColumn,
+    DataSource,
+    Migrations,
+    Notifier,
+    QueueLimits,
+    Sandbox,
+    Schedule,
+    Webhook,
+)
+
+COLUMN_NAME = re.compile(r"[a-z][a-z0-9_]{0,59}\Z")
 
 
 def check_item(plugin: str, item: object) -> None:
@@ -26,7 +41,13 @@ def check_item(plugin: str, item: object) -> None:
             _check_schedule(plugin, item)
         case QueueLimits():
             _check_queue_limits(item)
-        case Webhook() | ConnectionType() | Migrations() | Sandbox():
+        case DataSource():
+            _check_data_source(plugin, item)
+        case Notifier():
+            _expect_name(plugin, "notifier", item.name)
+            _expect_owner(plugin, f"notifier {item.name!r}", item.plugin)
+            _expect(callable(item.notify), f"notifier {item.name!r}", "notify to be callable", item.notify)
+        case Webhook() | ConnectionType() | Migrations() | Sandbox() | AdminPages():
             _check_single(plugin, item)
         case click.Command():
             _expect(bool(item.name), "a command", "a name", item.name)
@@ -74,13 +95,34 @@ def _check_queue_limits(limits: QueueLimits) -> None:
     _expect(most is None or (isinstance(most, int) and most >= 1), what, "a concurrency of 1 or more", most)
 
 
-def _check_single(plugin: str, item: Webhook | ConnectionType | Migrations | Sandbox) -> None:
+def _check_data_source(plugin: str, source: DataSource) -> None:
+    what = f"data source {source.name!r}"
+    _expect_name(plugin, "data source", source.name)
+    _expect_owner(plugin, what, source.plugin)
+    _expect(isinstance(source.topic, str) and bool(COLUMN_NAME.match(source.topic)), what, "a topic", source.topic)
+    _expect(callable(source.select), what, "select to be callable", source.select)
+    columns = source.columns
+    _expect(isinstance(columns, tuple) and len(columns) > 0, what, "a tuple of columns", columns)
+    for column in columns:
+        _expect(isinstance(column, DataColumn), what, "each column to be a DataColumn", column)
+        is_name = isinstance(column.name, str) and bool(COLUMN_NAME.match(column.name))
+        _expect(is_name, what, "column names of lower-case letters, digits and '_'", column.name)
+        _expect(
+            column.kind in COLUMN_KINDS, f"{what}, column {column.name!r}", f"a kind of {COLUMN_KINDS}", column.kind
+        )
+    names = [column.name for column in columns]
+    _expect(len(set(names)) == len(names), what, "each column once", names)
+
+
+def _check_single(plugin: str, item: Webhook | ConnectionType | Migrations | Sandbox | AdminPages) -> None:
     what = type(item).__name__
-    _expect(item.plugin == plugin, what, f"plugin to be {plugin!r}", item.plugin)
+    _expect_owner(plugin, what, item.plugin)
     parts: dict[str, Callable[..., Any] | None] = {}
     match item:
         case Webhook():
             parts = {"receive": item.receive}
+            if item.challenge is not None:
+                parts["challenge"] = item.challenge
             _expect(isinstance(item.max_bytes, int) and item.max_bytes > 0, what, "max_bytes above 0", item.max_bytes)
         case ConnectionType():
             parts = {} if item.check is None else {"check": item.check}
@@ -90,8 +132,17 @@ def _check_single(plugin: str, item: Webhook | ConnectionType | Migrations | San
             _expect((item.folder / "versions").is_dir(), what, "a folder that holds 'versions'", str(item.folder))
         case Sandbox():
             parts = {"blueprint": item.blueprint, "connection": item.connection, "demo": item.demo}
+        case AdminPages():
+            parts = {"blueprint": item.blueprint}
+            _expect(isinstance(item.title, str) and bool(item.title.strip()), what, "a title", item.title)
+            folder = item.translations
+            _expect(folder is None or folder.is_dir(), what, "translations to be a folder", str(folder))
     for name, part in parts.items():
         _expect(callable(part), what, f"{name} to be callable", part)
+
+
+def _expect_owner(plugin: str, what: str, named: object) -> None:
+    _expect(named == plugin, what, f"plugin to be {plugin!r}", named)
 
 
 def _expect_name(plugin: str, kind: str, name: object) -> None:

@@ -70,6 +70,7 @@ def run_job(job: str, payload: Any) -> Any:
         max_attempts=record.max_attempts,
         worker=record.worker or "rq",
         store=app.store,
+        host=app,
         reporter=StockReporter(stock),
         restored=record.checkpoint,
     )

@@ -204,6 +204,7 @@ def _context(execution: Execution) -> JobContext:
         max_attempts=execution.max_attempts,
         worker=execution.worker,
         store=execution.app.store,
+        host=execution.app,
         reporter=execution.reporter,
         restored=json.loads(claim.checkpoint) if claim.checkpoint else None,
     )

@@ -18,6 +18,8 @@ from werkzeug.serving import make_server
 from flowzz.errors import QueueUnavailable
 from flowzz.jobs.connection import Connection
 from flowzz.jobs.context import JobContext
+from flowzz.jobs.notifications import Notification, Notified
+from flowzz.jobs.sources import DataSource
 from flowzz.plugins.contributions import WebhookReply, WebhookRequest
 from flowzz.settings import Settings
 from flowzz.store import Store
@@ -62,7 +64,7 @@ class Recorder:
 
 @dataclass
 class Queue:
-    """An EnqueuePort that keeps what was enqueued, or is away."""
+    """A HostPort that keeps what was enqueued, or is away; no other plugin is there."""
 
     jobs: list[tuple[str, Any, str | None]] = field(default_factory=list)
     away: bool = False
@@ -72,6 +74,12 @@ class Queue:
             raise QueueUnavailable
         self.jobs.append((job, payload, options.job_id))
         return str(options.job_id)
+
+    def data_sources(self, topic: str) -> tuple[DataSource, ...]:
+        return ()
+
+    def notify(self, notification: Notification) -> Notified:
+        return Notified((), {})
 
 
 @dataclass
@@ -123,6 +131,7 @@ class Company:
             max_attempts=3,
             worker="test",
             store=self.store,
+            host=Queue(),
             reporter=recorder,
             restored=recorder.checkpoint,
         )

@@ -1,0 +1,78 @@
+"""Pages that plugins bring: mounted in the admin, behind its gate, with a link in its navigation.
+
+A plugin whose pages cannot be made costs its own pages, with the reason in the log; the admin stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from babel.support import Translations
+from flask import Blueprint, Flask, request
+
+from flowzz.plugins.contributions import AdminPages
+from flowzz_web.languages import LANGUAGES, translate
+
+PREFIX = "/admin/plugins"
+NAME = "plugin_"
+"""What the names of the plugins' blueprints begin with: a name of the plugin's choice could be one that the gate lets
+pass."""
+
+log = structlog.get_logger("flowzz.web")
+
+
+@dataclass(frozen=True, slots=True)
+class PluginLink:
+    """One entry of the navigation; ``current`` is True on the plugin's own pages."""
+
+    title: str
+    url: str
+    current: bool
+
+
+def add_plugin_pages(app: Flask, contributed: Mapping[str, AdminPages]) -> None:
+    """Mount each plugin's blueprint under ``/admin/plugins/<plugin>`` and let templates call ``plugin_links()``."""
+    mounted = [pages for _, pages in sorted(contributed.items()) if _mount(app, pages)]
+
+    def plugin_links() -> list[PluginLink]:
+        inside = (request.blueprint or "").partition(".")[0]
+        return [
+            PluginLink(translate(pages.title), f"{PREFIX}/{pages.plugin}/", inside == f"{NAME}{pages.plugin}")
+            for pages in mounted
+        ]
+
+    app.jinja_env.globals["plugin_links"] = plugin_links
+
+
+def translation_folders(contributed: Mapping[str, AdminPages]) -> list[str]:
+    """The folders of those plugins whose texts can be read; one damaged file would break every page."""
+    return [str(pages.translations) for pages in contributed.values() if pages.translations and _is_readable(pages)]
+
+
+def _mount(app: Flask, pages: AdminPages) -> bool:
+    home = f"{PREFIX}/{pages.plugin}/"
+    try:
+        blueprint = pages.blueprint()
+        if not isinstance(blueprint, Blueprint):
+            raise TypeError(f"expected a flask.Blueprint, got {blueprint!r:.200}")
+        app.register_blueprint(blueprint, name=f"{NAME}{pages.plugin}", url_prefix=home.rstrip("/"))
+        if not any(rule.rule == home for rule in app.url_map.iter_rules()):
+            raise LookupError("expected a view at '/', where the link in the navigation leads")
+    except Exception:  # plugin code
+        log.exception("the pages of a plugin cannot be shown", plugin=pages.plugin, distribution=pages.source)
+        return False
+    return True
+
+
+def _is_readable(pages: AdminPages) -> bool:
+    folder = pages.translations or Path()
+    try:
+        for language in LANGUAGES:
+            Translations.load(str(folder), [language])
+    except Exception:  # a damaged file raises many things
+        log.exception("the texts of a plugin cannot be read", plugin=pages.plugin, distribution=pages.source)
+        return False
+    return True
