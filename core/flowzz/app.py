@@ -37,7 +37,7 @@ from flowzz.jobs.sources import DataSource
 from flowzz.plugins.contributions import Overlap, Schedule
 from flowzz.plugins.host import PluginHost
 from flowzz.plugins.notifying import notify_all
-from flowzz.queues.admission import admission_of
+from flowzz.queues.admission import admission_of, moment
 from flowzz.queues.engine import Queues
 from flowzz.queues.fields import Envelope, dump_call
 from flowzz.queues.health import health_of, unreachable
@@ -188,6 +188,8 @@ class Flowzz:
             job, payload, options = Submission(*given)
             named = replace(options or done, job_id=done.job_id, nonce=done.nonce)
             ends.append(self._prepare_part(part, Submission(job, payload, named)))
+        if any(ends) and done.job_id in {job.id for job in members}:
+            raise DuplicateJob(str(done.job_id))
         answer, place = self.queues.transitions.batch(batch_id, str(done.nonce), members, ends[0], ends[1])
         if answer == -1:
             raise DuplicateJob(batch_id)
@@ -236,7 +238,7 @@ class Flowzz:
                 schedule=schedule,
             ),
             timeout_s=max(1, round(definition.timeout.total_seconds())),
-            due=_due(options.delay, options.run_at),
+            due=moment(options.run_at or options.delay or None),
             lane=Lane(
                 priority=options.priority or definition.priority,
                 company=company or "",
@@ -369,12 +371,6 @@ def _parsed(definition: JobDefinition[Any, Any], payload: Mapping[str, Any] | Ba
 def _company(document: Any) -> str | None:
     company = document.get("empresaId") if isinstance(document, dict) else None
     return company if isinstance(company, str) else None
-
-
-def _due(delay: timedelta | None, run_at: datetime | None) -> str:
-    if run_at is not None:
-        return str(int(run_at.timestamp() * 1000))
-    return f"in:{delay.total_seconds() * 1000:.0f}" if delay else ""
 
 
 def _expires(definition: JobDefinition[Any, Any], options: EnqueueOptions) -> timedelta | datetime | None:

@@ -134,6 +134,16 @@ def test_the_same_batch_again_changes_nothing_and_another_is_refused(app: Flowzz
     assert (app.queues.batch("b").total, app.stats()[0].waiting) == (1, 1)
 
 
+def test_a_batch_whose_callback_s_id_is_taken_is_refused(app: Flowzz) -> None:
+    """Else the callback would be lost without a word when the batch has ended."""
+    app.enqueue("probe.work", {}, EnqueueOptions(job_id="b-done"))
+    with pytest.raises(DuplicateJob):
+        app.batch([WORK], callback=DONE, batch_id="b")
+    with pytest.raises(DuplicateJob):
+        app.batch([("probe.work", {}, EnqueueOptions(job_id="c-done"))], on_failure=BAD, batch_id="c")
+    assert app.batch([WORK], batch_id="b").id == "b"
+
+
 def test_a_batch_is_stored_whole_or_not_at_all(app: Flowzz, raw: redis.Redis) -> None:
     app.enqueue("probe.work", {}, EnqueueOptions(job_id="taken"))
     before = set(raw.keys())

@@ -22,6 +22,7 @@ from flowzz.jobs.payload import Payload
 from flowzz.jobs.state import JobState
 from flowzz.plugins.host import PluginHost
 from flowzz.queues import keys
+from flowzz.queues.dead import DeadLetters
 from flowzz.queues.transitions import Claim
 from flowzz.settings import Settings
 from support.engine import completed, ended, failure_text, step
@@ -211,6 +212,12 @@ class TestThrottle:
 
     def test_one_that_a_person_took_back_does_not_count(self, app: Flowzz) -> None:
         app.queues.cancel(sync(app, "dup.throttled").id)
+        assert sync(app, "dup.throttled").created
+
+    def test_one_that_a_person_removed_from_the_dead_letters_does_not_count(self, app: Flowzz) -> None:
+        sync(app, "dup.throttled")
+        settle(app, claim(app), "failed")
+        assert DeadLetters(app.queues).remove().moved == 1
         assert sync(app, "dup.throttled").created
 
 

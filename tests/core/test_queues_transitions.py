@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis
@@ -14,6 +14,7 @@ from flowzz.queues.engine import Queues
 from flowzz.queues.reading import pack_text
 from flowzz.queues.schedules import FireOutcome, FireReply
 from support.engine import completed, ended, failure_text, new_job, step
+from support.waiting import eventually
 
 
 def rescue(queues: Queues) -> list[tuple[str, str, str]]:
@@ -134,7 +135,13 @@ def test_a_delayed_job_waits_until_it_is_due(queues: Queues, raw: redis.Redis) -
 
 def test_delayed_jobs_start_at_their_millisecond_and_not_before(queues: Queues) -> None:
     queues.transitions.enqueue([new_job(f"d{n}", due=f"in:{100 + 7 * n}") for n in range(5)])
-    due = {job.id: job.due_at for job in (queues.job(f"d{n}") for n in range(5))}
+    jobs = [queues.job(f"d{n}") for n in range(5)]
+    for n, job in enumerate(jobs):
+        assert job.due_at is not None
+        assert job.due_at - job.created_at == pytest.approx(
+            timedelta(milliseconds=100 + 7 * n), abs=timedelta(microseconds=600)
+        )
+    due = {job.id: job.due_at for job in jobs}
     early = []
     while due:  # asks as fast as it can, so one that were let go too soon would be seen
         for claim in step(queues).claims:
@@ -290,6 +297,29 @@ def test_parked_jobs_wait_again_once_their_name_is_registered(queues: Queues) ->
     assert queues.transitions.unpark(["other.job"]) == 0
     assert queues.transitions.unpark(["probe.work"]) == 1
     assert queues.job("a").state is JobState.WAITING
+
+
+def park(queues: Queues, prefix: str, name: str, count: int) -> None:
+    queues.transitions.enqueue([new_job(f"{prefix}{number:04}") for number in range(count)])
+    claims = step(queues, want=count).claims
+    step(queues, *[ended(claim, "parked", note=name) for claim in claims], want=0)
+
+
+def test_parked_jobs_wait_again_however_many_there_are_and_whoever_stands_before_them(queues: Queues) -> None:
+    park(queues, "stays", "gone.job", 1_100)
+    park(queues, "waits", "probe.work", 2_300)
+    assert queues.transitions.unpark(["probe.work"]) == 2_300
+    assert queues.stats(["sync"])[0].parked == 1_100
+    first = queues.jobs("sync", JobState.WAITING, limit=3).items
+    assert [job.id for job in first] == ["waits0000", "waits0001", "waits0002"]
+
+
+def test_a_look_at_some_parked_jobs_comes_past_all_of_them(queues: Queues) -> None:
+    park(queues, "stays", "gone.job", 1_500)
+    park(queues, "waits", "probe.work", 5)
+    moved: list[int] = []
+    eventually(lambda: moved.append(queues.transitions.unpark(["probe.work"], some=True)) or sum(moved) == 5)
+    assert queues.stats(["sync"])[0].parked == 1_500
 
 
 def test_a_tick_is_claimed_once(queues: Queues) -> None:

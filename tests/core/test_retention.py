@@ -79,6 +79,8 @@ def left(queues: Queues, state: JobState) -> list[str]:
 def test_what_is_older_than_it_is_kept_goes_with_all_its_keys(queues: Queues, raw: redis.Redis) -> None:
     finish(queues, "completed", "old", "new")
     finish(queues, "failed", "dead", "long-dead")
+    raw.rpush(keys.LOG("old"), "1764000000000|1|page 1")
+    raw.hset(keys.STEPS("old"), "send", "1")
     age(raw, keys.FINISHED, 31, "old")
     age(raw, keys.FINISHED, 29, "new")
     age(raw, keys.FAILED, 31, "dead")

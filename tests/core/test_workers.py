@@ -69,7 +69,11 @@ def test_every_attempt_is_kept_with_its_worker_times_error_and_log(
     attempts = app.queues.attempts(job.id)
     assert [(a.attempt, a.outcome, a.worker) for a in attempts] == [(1, "failed", "first"), (1, "failed", "second")]
     assert attempts[: len(before)] == before, "a record never changes"
-    assert all(a.started_at and a.started_at <= a.ended_at and a.error for a in attempts)
+    assert all(a.started_at and a.started_at <= a.ended_at for a in attempts)
+    assert [a.error and (a.error.type, a.error.message) for a in attempts] == [
+        ("ValueError", "broken on attempt 1")
+    ] * 2
+    assert all(a.error and "Traceback" in a.error.traceback for a in attempts)
     assert [line.message for line in app.queues.log(job.id)] == ["attempt 1", "attempt 1"]
 
 
@@ -87,7 +91,10 @@ def test_a_worker_runs_no_more_at_a_time_than_its_concurrency(
 ) -> None:
     ids = [app.enqueue("probe.block", {"folder": str(tmp_path)}) for _ in range(5)]
     with working(app, concurrency=2):
-        eventually(lambda: app.queues.stats(["probe"])[0].active)
+        eventually(lambda: app.queues.stats(["probe"])[0].active == 2)
+        for _ in range(3):  # time for a third, which would be claimed at once
+            beat = app.queues.workers()[0].last_heartbeat
+            eventually(lambda beat=beat: app.queues.workers()[0].last_heartbeat != beat)  # type: ignore[misc]
         (stats,) = app.queues.stats(["probe"])
         assert (stats.active, stats.waiting) == (2, 3)
         (tmp_path / "go").touch()
@@ -114,6 +121,11 @@ def test_a_job_that_uses_up_its_attempts_fails_with_its_traceback(
         ("weird-result", ["retrying", "retrying", "failed"], JobState.FAILED),
         ("nan", ["retrying", "retrying", "failed"], JobState.FAILED),
         ("surrogate", ["retrying", "retrying", "failed"], JobState.FAILED),
+        ("mute", ["retrying", "retrying", "failed"], JobState.FAILED),
+        ("timeless", ["failed"], JobState.FAILED),
+        ("snooze-surrogate", ["postponed", "completed"], JobState.COMPLETED),
+        ("canceled-surrogate", ["canceled"], JobState.CANCELED),
+        ("log-surrogate", ["completed"], JobState.COMPLETED),
     ],
 )
 def test_what_a_handler_raises_decides_what_happens_next(
@@ -123,7 +135,7 @@ def test_what_a_handler_raises_decides_what_happens_next(
         job = final(app.enqueue("probe.work", {"raises": raises}))
     assert job.state is state
     assert [a.outcome for a in app.queues.attempts(job.id)] == outcomes
-    assert job.attempts_made == sum(outcome != "postponed" for outcome in outcomes)
+    assert job.attempts_made == sum(outcome not in ("postponed", "canceled") for outcome in outcomes)
 
 
 def test_more_attempts_may_be_asked_for_than_the_policy_has(app: Flowzz, final: Callable[[str], JobRecord]) -> None:
@@ -175,6 +187,21 @@ def test_jobs_of_a_missing_plugin_park_and_run_when_it_is_back(app: Flowzz, fina
     assert app.queues.job(job_id).note == "no plugin registers probe.work"
     assert app.queues.stats(["probe"])[0].parked == 1
     with working(app):
+        assert final(job_id).state is JobState.COMPLETED
+
+
+def test_a_job_that_a_worker_without_its_plugin_parks_goes_to_one_that_has_it_already(
+    app: Flowzz, final: Callable[[str], JobRecord], tmp_path: Path
+) -> None:
+    """As in a deployment: while old workers still claim, new ones have started already."""
+    old = Flowzz(app.settings, PluginHost.of([]), app.store, app.queues)
+    with working(app, concurrency=1):
+        busy = app.enqueue("probe.block", {"folder": str(tmp_path)})
+        eventually(lambda: app.queues.job(busy).state is JobState.ACTIVE)
+        with working(old, queues=["probe"]):
+            job_id = app.enqueue("probe.work", {})
+            eventually(lambda: any(attempt.outcome == "parked" for attempt in app.queues.attempts(job_id)))
+        (tmp_path / "go").touch()
         assert final(job_id).state is JobState.COMPLETED
 
 

@@ -132,8 +132,9 @@ CALLS = {
     ),
     "unpark": Call(
         "unpark",
-        lambda q: step(q, ended(active(q, "a")[0], "parked"), token="parking", want=0).verdicts,
+        lambda q: step(q, ended(active(q, "a")[0], "parked", note="probe.work"), token="parking", want=0).verdicts,
         lambda q, _: q.transitions.unpark(["probe.work"]),
+        repeat=0,
     ),
     "rescue": Call("rescue", abandoned, rescue, repeat=0),
 }

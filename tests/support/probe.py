@@ -10,8 +10,9 @@ import os
 import threading
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from flowzz.errors import NeedsCredentials, Permanent, ReleaseJob, RetryLater, Throttled
+from flowzz.errors import JobCanceled, NeedsCredentials, Permanent, ReleaseJob, RetryLater, Throttled
 from flowzz.jobs.context import JobContext
 from flowzz.jobs.definition import job
 from flowzz.jobs.limits import Concurrency, RateLimit
@@ -35,6 +36,21 @@ class Work(Payload):
 class Done(Result):
     pages: int
     attempt: int
+
+
+class Mute(Exception):
+    """Its text cannot be made."""
+
+    def __str__(self) -> str:
+        return 7  # type: ignore[return-value]
+
+
+class Timeless(Throttled):
+    """Says no time that anybody could wait for."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.after = None  # type: ignore[assignment]
 
 
 def _note(data: Work, line: str) -> None:
@@ -62,6 +78,17 @@ def work(ctx: JobContext, data: Work) -> Done:
             raise SystemExit(3)
         case "nan":
             return {"share": float("nan"), "note": "\ud800"}  # type: ignore[return-value]
+        case "mute":
+            raise Mute
+        case "timeless":
+            raise Timeless(timedelta(0), "an after of its own")
+        case "snooze-surrogate" if ctx.checkpoint is None:
+            ctx.save_checkpoint({"snoozed": True})
+            ctx.snooze(timedelta(milliseconds=30), "half a pair \ud800")
+        case "canceled-surrogate":
+            raise JobCanceled("half a pair \ud800")
+        case "log-surrogate":
+            ctx.log("half a pair \ud800")
         case "surrogate":
             raise ValueError("half a pair \ud800")
         case "credentials-later":

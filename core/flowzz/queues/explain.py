@@ -17,6 +17,9 @@ from flowzz.queues.limiting import free_at, queue_limits
 from flowzz.queues.pauses import in_force
 from flowzz.queues.records import JobRecord
 
+FOREIGN = "5|||"
+"""The lane of plain RQ's jobs, and of those that have something else there: the scripts read it so too."""
+
 
 class Reason(StrEnum):
     RUNNING = "running"
@@ -115,9 +118,10 @@ def _elsewhere(job: JobRecord) -> Explanation:
 
 def _waiting(client: Any, job: JobRecord) -> Explanation:
     lane = client.hget(keys.JOB(job.id), "flowzz_lane")
-    lane = lane.decode() if lane else "5|||"
+    lane = lane.decode(errors="replace") if lane else FOREIGN
     pipeline = client.pipeline(transaction=False)
-    _, company, name, _ = lane.split("|", 3)
+    parts = lane if lane.count("|") >= 3 else FOREIGN
+    _, company, name, _ = parts.split("|", 3)
     pipeline.exists(keys.SUSPENDED())
     pipeline.hmget(keys.PAUSED(), f"queue:{job.queue}", f"job:{name}", f"company:{company}")
     pipeline.hget(keys.BLOCKS(job.queue), lane).zscore(keys.BLOCKED(job.queue), lane)

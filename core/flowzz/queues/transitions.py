@@ -7,6 +7,7 @@ be repeated: an enqueue by its id and nonce, a step by its token.
 from __future__ import annotations
 
 import json
+import random
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -130,6 +131,8 @@ class Rescued:
     job: str | None
 
 
+UNPARKED_AT_ONCE = 1000
+"""Jobs of one queue that a call of ``unpark`` moves, as in the script."""
 FRESH = (0, 0, b"", b"")
 """Attempts made, times stalled, checkpoint and RQ's own retries of a job that never ran."""
 
@@ -338,9 +341,15 @@ class Transitions:
         pruned = self._run("prune", [interval_ms, keep_completed_s, keep_failed_s, keep_bytes, limit])
         return (pruned[0].decode(errors="replace"), int(pruned[1])) if pruned else None
 
-    def unpark(self, jobs: Sequence[str]) -> int:
-        """Jobs parked for want of one of these names wait again; how many."""
-        return int(self._run("unpark", jobs)) if jobs else 0
+    def unpark(self, jobs: Sequence[str], *, some: bool = False) -> int:
+        """Jobs parked for want of one of these names wait again; how many. ``some`` looks at a page of each queue."""
+        if not jobs:
+            return 0
+        moved = waiting = int(self._run("unpark", [random.random() if some else "", *jobs]))  # noqa: S311 - a place
+        while waiting >= UNPARKED_AT_ONCE and not some:
+            waiting = int(self._run("unpark", ["", *jobs]))
+            moved += waiting
+        return moved
 
     def manage(self, action: str, job_id: str, reason: str, keep_failed: int) -> tuple[str, str]:
         """retry, remove or cancel one job: ('ok', status before), ('missing', '') or ('refused', status)."""

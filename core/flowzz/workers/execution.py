@@ -214,17 +214,17 @@ def judge(execution: Execution, error: BaseException) -> Outcome:
     """What the runtime does next about ``error``: the table of DESIGN §3, in one place."""
     match error:
         case Throttled():
-            return Postponed(error.after, str(error), _held_key(execution, error.hold))
+            return Postponed(error.after, _words(error), _held_key(execution, error.hold))
         case Snoozed():
-            return Postponed(error.after, str(error))
+            return Postponed(error.after, _words(error))
         case ReleaseJob() if execution.reporter.stop_requested:
-            return Released(str(error))
+            return Released(_words(error))
         case ReleaseJob():
-            return Postponed(NOT_STOPPING, str(error))
+            return Postponed(NOT_STOPPING, _words(error))
         case LeaseLost():
-            return Released(str(error))
+            return Released(_words(error))
         case JobCanceled():
-            return Canceled(str(error))
+            return Canceled(_words(error))
         case NeedsCredentials():
             return _pause_connection(execution, error)
         case Permanent():
@@ -262,7 +262,7 @@ def _pause_connection(execution: Execution, error: NeedsCredentials) -> Outcome:
     """
     try:
         paused = execution.app.store.need_credentials(
-            error.connection_id, str(error)[:MESSAGE_LIMIT], as_of=execution.reporter.began_at or clock.now()
+            error.connection_id, _words(error)[:MESSAGE_LIMIT], as_of=execution.reporter.began_at or clock.now()
         )
     except Exception as failure:  # noqa: BLE001 - the job's own error is worth more than this one
         info = describe(error)
@@ -277,4 +277,12 @@ def describe(error: BaseException) -> ErrorInfo:
     if len(trace) > TRACE_LIMIT:
         half = TRACE_LIMIT // 2
         trace = f"{trace[:half]}\n… {len(trace) - TRACE_LIMIT:,} characters left out …\n{trace[-half:]}"
-    return ErrorInfo(type(error).__qualname__, str(error)[:MESSAGE_LIMIT], trace)
+    return ErrorInfo(type(error).__qualname__, _words(error)[:MESSAGE_LIMIT], trace)
+
+
+def _words(error: BaseException) -> str:
+    """What an error says; ``__str__`` of a plugin's class may fail itself."""
+    try:
+        return str(error)
+    except Exception as failure:  # noqa: BLE001 - plugin code
+        return f"(its text could not be made: {type(failure).__name__})"

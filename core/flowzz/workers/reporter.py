@@ -44,7 +44,7 @@ class Reporter:
     ) -> None:
         """One script call. Raises LeaseLost, JobTimeout, or QueueUnavailable when Redis is away."""
         self._check()
-        lines = [line.replace("\n", " ")[:LINE_LIMIT] for line in log]
+        lines = [line.replace("\n", " ")[:LINE_LIMIT].encode(errors="replace").decode() for line in log]
         stored = self._transitions.report(
             self._claim, self._claim.attempts_made + 1, progress=progress, checkpoint=checkpoint, log=lines
         )

@@ -59,13 +59,18 @@ def settlement_of(claim: Claim, outcome: Outcome) -> Settlement:
                 error=_short(error),
             )
         case Postponed(delay, reason, hold):
-            return build(kind="postponed", delay_ms=_ms(delay), note=reason, hold=hold)
+            return build(kind="postponed", delay_ms=_ms(delay), note=_clean(reason), hold=hold)
         case Released(reason):
-            return build(kind="released", note=reason)
+            return build(kind="released", note=_clean(reason))
         case Parked(reason):
             return build(kind="parked", note=reason)
         case Canceled(reason):
-            return build(kind="canceled", note=reason)
+            return build(kind="canceled", note=_clean(reason))
+
+
+def _clean(reason: str) -> str:
+    """A reason as the script can read it: half a surrogate pair is no JSON to it, and would stop every step."""
+    return reason[:MOST_MESSAGE].encode(errors="replace").decode()
 
 
 def _ms(delay: timedelta) -> int:

@@ -67,6 +67,11 @@ class Sweeper:
                 log.info("finished work pruned" if queue else "keys of lost jobs freed", queue=queue, count=count)
         return gone
 
+    def unpark(self) -> None:
+        """Jobs that a worker without their plugin parked meanwhile wait again. Raises QueueUnavailable."""
+        if count := self._app.queues.transitions.unpark(list(self._app.plugins.jobs), some=True):
+            log.info("parked jobs wait again", count=count)
+
     def mend(self) -> None:
         """Look at some keys for what others broke; a job must be astray for a lease. Raises QueueUnavailable."""
         settings = self._app.settings
@@ -90,6 +95,7 @@ class Sweeper:
             try:
                 if self.once() == BATCH:
                     continue
+                self.unpark()
                 self.prune()
                 self.mend()
             except QueueUnavailable as error:

@@ -18,7 +18,7 @@ import structlog
 
 from flowzz.app import Flowzz
 from flowzz.errors import ConfigurationError, QueueUnavailable
-from flowzz.jobs.outcome import Released
+from flowzz.jobs.outcome import Failed, Released
 from flowzz.limits import queue_rules
 from flowzz.queues.epoch import Witness
 from flowzz.queues.transitions import Settlement, StepReply
@@ -27,7 +27,7 @@ from flowzz.workers.commands import CommandListener
 from flowzz.workers.crew import Crew
 from flowzz.workers.ending import REPLACE_ME, Limits
 from flowzz.workers.eventloop import EventLoop
-from flowzz.workers.execution import Execution, never_returned, perform, prepare
+from flowzz.workers.execution import Execution, describe, never_returned, perform, prepare
 from flowzz.workers.journal import Journal
 from flowzz.workers.leases import Held, LeaseKeeper
 from flowzz.workers.mailbox import Done, Mailbox, Waiter
@@ -275,8 +275,11 @@ class Worker:
             self._finished(perform(execution))
 
     def _finished(self, execution: Execution) -> None:
-        outcome = execution.outcome or Released("nothing ran it")
-        self._mailbox.put(done_with(execution.claim, outcome))
+        try:
+            done = done_with(execution.claim, execution.outcome or Released("nothing ran it"))
+        except Exception as error:  # noqa: BLE001 - a signal of a plugin's own class may hold anything
+            done = done_with(execution.claim, Failed(describe(error)))
+        self._mailbox.put(done)
 
     def _give_up(self, held: Held) -> None:
         """Settle without its handler; nothing is claimed from here on, so no job waits for the thread it holds."""

@@ -4,7 +4,7 @@
 --       ''), 5 number of jobs, then as in enqueue.lua, their more naming the batch.
 -- All or nothing. The same batch id and nonce again change nothing.
 -- Events: waiting, delayed, deferred, canceled, batch_finished (every member was skipped or canceled at once).
--- Returns: {1 stored, 0 stored before, -1 the batch id is taken, -2 a job's id is taken, -3 a parent is not stored;
+-- Returns: {1 stored, 0 stored before, -1 the batch id (or its callback's) is taken, -2 a job's id is taken, -3 a parent is not stored;
 --   place of that job from 1, or 0}.
 -- @include time
 -- @include events
@@ -21,6 +21,8 @@ local now = now_ms()
 local stamp = iso(now)
 local earlier = redis.call('HGET', key, 'nonce')
 if earlier then return {earlier == nonce and 0 or -1, 0} end
+local callback = ARGV[3] ~= '' and ARGV[3] or ARGV[4]
+if callback ~= '' and redis.call('EXISTS', K.job .. cjson.decode(callback)[1]) == 1 then return {-1, 0} end
 local function values(i) return 6 + (i - 1) * ENQUEUE_VALUES end
 local known = {}
 for i = 1, count do

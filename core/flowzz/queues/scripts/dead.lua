@@ -20,7 +20,8 @@ local now = now_ms()
 local answers = {}
 for at = 3, #ARGV, 2 do
   local id, died = ARGV[at], ARGV[at + 1]
-  local job = redis.pcall('HMGET', K.job .. id, 'status', 'origin', 'flowzz_lane', 'ended_at', 'flowzz_children')
+  local job = redis.pcall('HMGET', K.job .. id, 'status', 'origin', 'flowzz_lane', 'ended_at', 'flowzz_children',
+    'flowzz_unique')
   local moved = 0
   if not job.err and job[1] == 'failed' and job[2] and (job[4] or '') == died
     and redis.call('ZREM', K.failed .. job[2], id) == 1 then
@@ -30,6 +31,7 @@ for at = 3, #ARGV, 2 do
       revive(now, id, job[2], job[3], ARGV[2])
       note('waiting', job[2], id, 'replay')
     else
+      undo_key(id, job[6])
       if job[5] then parent_ended(now, iso(now), id, 'removed') end
       forget(id)
       note('removed', job[2], id)

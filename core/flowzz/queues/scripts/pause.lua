@@ -18,7 +18,7 @@ if action == 'pause' then
   changed = 1
 else
   changed = redis.call('HDEL', K.paused, target)
-  note('resumed', '', target)
+  if changed == 1 then note('resumed', '', target) end
 end
 local kind, name = string.match(target, '^(%a+):(.*)$')
 if kind == 'queue' then
