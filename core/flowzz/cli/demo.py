@@ -47,7 +47,7 @@ def _show(session: Session, here: Standing, *, once: bool, as_json: bool) -> int
     login = demo_login(here)
     wait_until_it_answers(here.loopback_url, "/health/queues")
     wait_until_it_answers(here.sandbox_url, "/")
-    demonstration = Demonstration(here, session.plugins, Backend(here.loopback_url, login))
+    demonstration = Demonstration(here, session.plugins, Backend(here.loopback_url, login), login)
     if as_json:
         rows = demonstration.run(lambda _rows: None)
         _print_json(here, login, rows, once=once)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -18,6 +18,7 @@ from flowzz import logs
 from flowzz.cli.backend import Backend
 from flowzz.cli.connecting import connection_type, split
 from flowzz.cli.standing import Login, Standing
+from flowzz.errors import ConfigurationError, NotFound
 from flowzz.jobs.connection import Connection, ConnectionState
 from flowzz.jobs.state import JobState
 from flowzz.plugins.contributions import Sandbox
@@ -75,16 +76,40 @@ class Row:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """How a plugin's upstream and its sandbox meet: the connection out, and where webhooks come in."""
+
+    connection: Connection
+    webhook_url: str
+
+
 class Session:
     """What one plugin's demo works with; see ``flowzz.plugins.contributions.DemoSession``."""
 
-    def __init__(self, connection: Connection, sandbox_url: str, webhook_url: str, backend: Backend) -> None:
-        self.connection = connection
-        self.company_id = connection.company_id
+    def __init__(
+        self, plugin: str, company_id: str, user_id: str, sandbox_url: str, door: Door | None, backend: Backend
+    ) -> None:
+        self.company_id = company_id
+        self.user_id = user_id
         self.sandbox_url = sandbox_url
-        self.webhook_url = webhook_url
         self.rows: list[Row] = []
+        self._plugin = plugin
+        self._door = door
         self._backend = backend
+
+    @property
+    def connection(self) -> Connection:
+        return self._entrance().connection
+
+    @property
+    def webhook_url(self) -> str:
+        return self._entrance().webhook_url
+
+    def _entrance(self) -> Door:
+        if self._door is None:
+            raise ConfigurationError(f"plugin {self._plugin} has no connection type, so its demo has no connection")
+        return self._door
 
     def enqueue(self, job: str, payload: Mapping[str, Any]) -> str:
         job_id = self._backend.enqueue(job, dict(payload))
@@ -92,35 +117,56 @@ class Session:
         return job_id
 
     def expect(self, job_id: str) -> None:
-        self.rows.append(Row(self.connection.plugin, job_id))
+        self.rows.append(Row(self._plugin, job_id))
+
+    def wait(self, job_id: str, within: timedelta = timedelta(seconds=60)) -> Mapping[str, Any]:
+        deadline = time.monotonic() + within.total_seconds()
+        while time.monotonic() < deadline:
+            record: Mapping[str, Any] = self._backend.job(job_id)
+            if JobState(record["state"]).is_final:
+                return record
+            time.sleep(LOOK_S)
+        raise TimeoutError(f"job {job_id} did not end within {within.total_seconds():g} s")
 
 
 class Demonstration:
-    def __init__(self, here: Standing, plugins: PluginHost, backend: Backend) -> None:
+    def __init__(self, here: Standing, plugins: PluginHost, backend: Backend, login: Login) -> None:
         self._here = here
         self._plugins = plugins
         self._backend = backend
+        self._login = login
         self._rows: list[Row] = []
 
     def run(self, show: Callable[[list[Row]], None]) -> list[Row]:
-        """Run every plugin's demo and wait for its jobs (5 minutes at most); ``show`` is told of each look."""
+        """Run every plugin's demo and wait for its jobs (5 minutes at most); ``show`` is told of each look.
+
+        Those that read what others store come last, when the jobs of the others have ended.
+        """
         company_id = _company(self._here.store)
-        for plugin, sandbox in sorted(self._plugins.sandboxes.items()):
-            self._begin(plugin, sandbox, company_id)
         deadline = time.monotonic() + ALL_WITHIN_S
+        demos = sorted(self._plugins.sandboxes.items())
+        for turn in (False, True):
+            for plugin, sandbox in demos:
+                if bool(sandbox.needs) is turn:
+                    self._begin(plugin, sandbox, company_id)
+                    show(self._rows)
+            self._follow(show, deadline)
+        return self._rows
+
+    def _follow(self, show: Callable[[list[Row]], None], deadline: float) -> None:
         while True:
             for row in self._rows:
                 if row.id is not None and not row.is_final:
                     row.update(self._backend.job(row.id))
             show(self._rows)
             if all(row.is_final for row in self._rows) or time.monotonic() > deadline:
-                return self._rows
+                return
             time.sleep(LOOK_S)
 
     def _begin(self, plugin: str, sandbox: Sandbox, company_id: str) -> None:
         url = f"{self._here.sandbox_url}/{plugin}"
-        connection, token = self._connect(plugin, sandbox, company_id, url)
-        session = Session(connection, url, f"{self._here.loopback_url}/webhooks/{plugin}/{token}", self._backend)
+        door = self._connect(plugin, sandbox, company_id, url) if plugin in self._plugins.connection_types else None
+        session = Session(plugin, company_id, self._user_id(), url, door, self._backend)
         try:
             sandbox.demo(session)
         except Exception as error:
@@ -129,7 +175,13 @@ class Demonstration:
             session.rows.append(Row(f"{plugin} (its demo)", None, JobState.FAILED.value, error=said))
         self._rows += session.rows
 
-    def _connect(self, plugin: str, sandbox: Sandbox, company_id: str, url: str) -> tuple[Connection, str]:
+    def _user_id(self) -> str:
+        user = self._here.store.user_by_email(self._login.email)
+        if user is None:
+            raise NotFound(f"the demo's user {self._login.email} was removed meanwhile")
+        return user.id
+
+    def _connect(self, plugin: str, sandbox: Sandbox, company_id: str, url: str) -> Door:
         """The demo company's connection to the sandbox, which is at another port each time."""
         kind = connection_type(self._plugins, plugin)
         config, sealed = split(plugin, kind.model, sandbox.connection(url))
@@ -138,8 +190,11 @@ class Demonstration:
             if one.company_id == company_id:
                 store.set_connection_state(one.id, ConnectionState.ACTIVE, None)
                 connection = store.update_connection(one.id, config=config, secrets=sealed)
-                return connection, store.rotate_webhook_token(one.id)
-        return store.add_connection(company_id, plugin, f"{kind.title} (sandbox)", config, sealed)
+                return self._door(connection, store.rotate_webhook_token(one.id))
+        return self._door(*store.add_connection(company_id, plugin, f"{kind.title} (sandbox)", config, sealed))
+
+    def _door(self, connection: Connection, token: str) -> Door:
+        return Door(connection, f"{self._here.loopback_url}/webhooks/{connection.plugin}/{token}")
 
 
 def demo_login(here: Standing) -> Login:

@@ -202,7 +202,14 @@ class DemoSession(Protocol):
     def company_id(self) -> str: ...
 
     @property
-    def connection(self) -> Connection: ...
+    def user_id(self) -> str:
+        """The user who looks at the demo."""
+        ...
+
+    @property
+    def connection(self) -> Connection:
+        """Raises ConfigurationError when the plugin has no connection type; so does ``webhook_url``."""
+        ...
 
     @property
     def sandbox_url(self) -> str:
@@ -222,6 +229,10 @@ class DemoSession(Protocol):
         """Put a job that somebody else enqueued (a webhook) into the outcome table too."""
         ...
 
+    def wait(self, job_id: str, within: timedelta = timedelta(seconds=60)) -> Mapping[str, Any]:
+        """What ``GET /api/v1/jobs/{id}`` says of the job once it has ended. Raises TimeoutError after ``within``."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sandbox:
@@ -229,12 +240,16 @@ class Sandbox:
 
     ``blueprint`` makes a fresh one; the host mounts it under ``/<plugin>``. ``connection`` gives the connection
     fields that reach it at a base URL. ``demo`` runs each of the plugin's jobs once.
+
+    ``needs``: topics of data sources that the demo reads from. Such a demo begins when the jobs of all demos that need
+    nothing have ended, so it finds what they stored.
     """
 
     plugin: str
     blueprint: Callable[[], Any]
     connection: Callable[[str], Mapping[str, Any]]
     demo: Callable[[DemoSession], None]
+    needs: tuple[str, ...] = ()
     source: str = field(default="", compare=False)
 
 

@@ -132,6 +132,7 @@ def _check_single(plugin: str, item: Webhook | ConnectionType | Migrations | San
             _expect((item.folder / "versions").is_dir(), what, "a folder that holds 'versions'", str(item.folder))
         case Sandbox():
             parts = {"blueprint": item.blueprint, "connection": item.connection, "demo": item.demo}
+            _expect(isinstance(item.needs, tuple), what, "needs to be a tuple of topics", item.needs)
         case AdminPages():
             parts = {"blueprint": item.blueprint}
             _expect(isinstance(item.title, str) and bool(item.title.strip()), what, "a title", item.title)

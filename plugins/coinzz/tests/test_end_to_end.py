@@ -60,6 +60,13 @@ class Session:
     def expect(self, job_id: str) -> None:
         self.jobs.append(job_id)
 
+    @property
+    def user_id(self) -> str:
+        return "nobody"
+
+    def wait(self, job_id: str, within: timedelta = WITHIN) -> Mapping[str, Any]:
+        return {"result": self.done(job_id).result}
+
     def done(self, job_id: str) -> Any:
         record = self.flowzz.queues.wait(job_id, WITHIN)
         assert record.state.is_final, record
@@ -118,17 +125,23 @@ def state_of(session: Session, connected: Any) -> Any:
 def test_the_plugin_loads_without_a_problem(flowzz: Flowzz) -> None:
     (record,) = flowzz.plugins.records
     assert (record.problem, str(record.state)) == (None, "loaded")
-    assert sorted(flowzz.plugins.jobs) == ["coinzz.process_webhook", "coinzz.recover_webhooks", "coinzz.sync_sales"]
+    assert sorted(flowzz.plugins.jobs) == [
+        "coinzz.create_sale",
+        "coinzz.process_webhook",
+        "coinzz.recover_webhooks",
+        "coinzz.sync_sales",
+    ]
+    assert list(flowzz.plugins.data_sources) == ["coinzz.sales"]
     assert flowzz.plugins.schedules["coinzz.sync_sales"].cron == "0 * * * *"
     assert flowzz.plugins.schedules["coinzz.sync_sales"].timezone == "America/Sao_Paulo"
-    assert flowzz.plugins.queues == ("sync-coinzz", "webhooks-coinzz")
+    assert flowzz.plugins.queues == ("sales-coinzz", "sync-coinzz", "webhooks-coinzz")
 
 
 def test_the_demo_runs_every_job(session: Session) -> None:
     demo.run(session)
 
     records = [session.done(job_id) for job_id in session.jobs]
-    assert [record.state for record in records] == [JobState.COMPLETED] * 3
+    assert [record.state for record in records] == [JobState.COMPLETED] * 4
     assert {record.name for record in records} == set(session.flowzz.plugins.jobs)
     assert records[0].result == {"synced": 137, "errors": 0}
 

@@ -9,12 +9,15 @@ from typing import Any
 import click
 
 from flowzz.jobs.definition import JobDefinition
+from flowzz.jobs.sources import DataSource
 from flowzz.plugins.contributions import ConnectionType, Migrations, Plugin, Sandbox, Schedule, Webhook
 from flowzz.plugins.hookspecs import hookimpl
 from flowzz_coinzz.connection import CoinzzConnection
 from flowzz_coinzz.csv_import import coinzz_commands
 from flowzz_coinzz.models import MIGRATIONS
+from flowzz_coinzz.sales_source import SALES
 from flowzz_coinzz.sandbox import demo, routes
+from flowzz_coinzz.selling import create_sale
 from flowzz_coinzz.sync import PLUGIN, SYNC_JOB, companies_to_sync, sync_sales
 from flowzz_coinzz.upstream import check
 from flowzz_coinzz.webhooks import RECOVER_JOB, companies_to_recover, process_webhook, receive, recover_webhooks
@@ -22,7 +25,7 @@ from flowzz_coinzz.webhooks import RECOVER_JOB, companies_to_recover, process_we
 
 @hookimpl
 def flowzz_jobs() -> Sequence[JobDefinition[Any, Any]]:
-    return [sync_sales, process_webhook, recover_webhooks]
+    return [sync_sales, process_webhook, recover_webhooks, create_sale]
 
 
 @hookimpl
@@ -68,8 +71,13 @@ def flowzz_sandboxes() -> Sequence[Sandbox]:
 
 
 @hookimpl
+def flowzz_data_sources() -> Sequence[DataSource]:
+    return [SALES]
+
+
+@hookimpl
 def flowzz_commands() -> Sequence[click.Command]:
     return [coinzz_commands]
 
 
-plugin = Plugin(name=PLUGIN, title="Coinzz", api=">=1,<2", hooks=sys.modules[__name__])
+plugin = Plugin(name=PLUGIN, title="Coinzz", api=">=1.2,<2", hooks=sys.modules[__name__])

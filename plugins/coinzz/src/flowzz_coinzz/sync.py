@@ -91,7 +91,7 @@ def sync_sales(ctx: JobContext, data: SyncSales) -> SyncedSales:
     Raises Permanent when the company has no active connection, NeedsCredentials when Coinzz refuses the token and
     Throttled when it asks us to wait; the page it stands at is kept.
     """
-    connection = _active_connection(ctx.store, data.empresa_id)
+    connection = active_connection(ctx.store, data.empresa_id)
     settings = connection.configured(CoinzzConnection)
     cursor = _resumed(ctx) or _begun(ctx, data, connection)
     if not settings.pull_enabled:
@@ -113,7 +113,7 @@ def companies_to_sync(store: StorePort) -> Iterator[SyncSales]:
     return (SyncSales(empresa_id=company) for company in companies)
 
 
-def _active_connection(store: StorePort, company_id: str) -> Connection:
+def active_connection(store: StorePort, company_id: str) -> Connection:
     try:
         connection = store.connection(company_id, PLUGIN)
     except NotFound:

@@ -7,14 +7,34 @@ from typing import Any
 
 import httpx
 
+from flowzz.clock import now
 from flowzz.plugins.contributions import DemoSession
 from flowzz_coinzz.sandbox.state import TOKEN
+from flowzz_coinzz.selling import CREATE_JOB
 from flowzz_coinzz.sync import SYNC_JOB
 from flowzz_coinzz.webhooks import RECOVER_JOB
 
 DEMO_ORDERS = 137
 DEMO_PAGE = 10
 SANDBOX_RATE = 1000.0
+SALE: Mapping[str, Any] = {
+    "offerHash": "offq7k2m1",
+    "paymentMethod": "afterpay",
+    "customer": {
+        "name": "Cliente Exemplo",
+        "email": "cliente@example.com",
+        "document": "000.000.001-91",
+        "phone": "+55 11 90000-0000",
+        "address": {
+            "zipCode": "01001-000",
+            "street": "Rua Exemplo",
+            "number": "100",
+            "neighborhood": "Centro",
+            "city": "São Paulo",
+            "state": "SP",
+        },
+    },
+}
 
 
 def connection_fields(base_url: str) -> Mapping[str, Any]:
@@ -34,11 +54,14 @@ def run(session: DemoSession) -> None:
         _post(http, "_control/reset", {})
         numbers = _post(http, "_control/seed", {"orders": DEMO_ORDERS, "per_page": DEMO_PAGE})["orders"]
         # Full, so that a second demo on the same data has something to show too.
-        session.enqueue(SYNC_JOB, {"empresaId": session.company_id, "forceFullSync": True})
+        synced = session.enqueue(SYNC_JOB, {"empresaId": session.company_id, "forceFullSync": True})
         sent = _post(http, f"_control/orders/{numbers[0]}/advance", {"url": session.webhook_url})
     for answer in sent["answers"]:
         session.expect(_job_id(answer))
     session.enqueue(RECOVER_JOB, {"empresaId": session.company_id})
+    # Named by the moment, so that each demo makes a sale of its own; once the sync has counted the others.
+    session.wait(synced)
+    session.enqueue(CREATE_JOB, {"empresaId": session.company_id, "saleKey": f"demo {now().isoformat()}", **SALE})
 
 
 def _post(http: httpx.Client, path: str, body: Mapping[str, Any]) -> Any:
