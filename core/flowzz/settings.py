@@ -128,7 +128,7 @@ class Settings(BaseSettings):
         description="Bytes of Redis's memory that the finished jobs of one queue may take, looked at once a minute.",
     )
     max_payload_bytes: int = Field(
-        default=256 * 1024, ge=1024, description="Largest payload of a job, in bytes of JSON."
+        default=256 * 1024, ge=1024, le=8_000_000, description="Largest payload of a job, in bytes of JSON."
     )
     health_grace: float = Field(
         default=60,

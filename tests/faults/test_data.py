@@ -1,35 +1,48 @@
 """What others write into Redis: wrong types, lost keys, garbage. Workers live, other queues flow, people see it.
 
-tests/rq_contract/test_malformed.py has the broken job hashes; this has everything around them.
+And data that is too large, too secret or of another version. tests/rq_contract/test_malformed.py has the broken job
+hashes; this has everything around them.
 """
 
 from __future__ import annotations
 
+import base64
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import redis
 from click.testing import CliRunner
-from pydantic import SecretStr
+from pydantic import AliasChoices, Field, SecretStr
 
+from flowzz import logs
 from flowzz.app import Flowzz
 from flowzz.cli import main
-from flowzz.errors import QueueUnavailable
+from flowzz.errors import PayloadTooLarge, QueueUnavailable
+from flowzz.jobs.context import JobContext
+from flowzz.jobs.definition import job
 from flowzz.jobs.options import EnqueueOptions
+from flowzz.jobs.payload import Payload
+from flowzz.jobs.retry import Fixed
 from flowzz.jobs.state import JobState
+from flowzz.plugins.contributions import Plugin
+from flowzz.plugins.hookspecs import hookimpl
 from flowzz.plugins.host import PluginHost
 from flowzz.queues import keys
+from flowzz.queues.dead import DeadLetters
 from flowzz.queues.engine import REGISTRIES
+from flowzz.queues.fields import dump_call
 from flowzz.queues.keys import Key
 from flowzz.scheduling import Scheduler
 from flowzz.settings import Settings
 from flowzz.store import Role
 from flowzz_web import create_app
 from support.engine import completed, ended, failure_text, step
+from support.rough import Seen
 from support.visiting import HTML, PASSWORD, sign_in
 from support.waiting import eventually
 from support.working import working
@@ -325,3 +338,124 @@ def test_a_lost_index_is_built_anew_from_the_list(app: Flowzz, raw: redis.Redis,
         mend(app)
         app.queues.transitions.rescue(limit=10, keep_failed=10, failure_text=failure_text(), max_stalled=1)
     assert set(claims) == set(ids)
+
+
+LARGE = 50 * 1024 * 1024
+TOKEN = "tok/4711+PLAINTEXT=secret value"
+FORMS = (TOKEN, TOKEN[:14], TOKEN[-14:], quote(TOKEN, safe=""), base64.b64encode(TOKEN.encode()).decode())
+"""Its halves as well: a text that is cut in the middle of a secret must not show the rest of it."""
+
+
+def test_a_payload_of_fifty_megabytes_is_refused_and_one_that_is_there_fails_alone(
+    app: Flowzz, raw: redis.Redis, tmp_path: Path
+) -> None:
+    with pytest.raises(PayloadTooLarge, match="52,4"):
+        app.enqueue("rough.quick", {"folder": "x" * LARGE})
+    assert raw.dbsize() == 0
+    call = dump_call("rough.quick", {"folder": "x" * LARGE})
+    raw.hset(keys.JOB("huge"), mapping={"status": "queued", "origin": "rough", "data": call})
+    raw.sadd(keys.QUEUES(), keys.QUEUE("rough"))
+    raw.rpush(keys.QUEUE("rough"), "huge")
+    with working(app):
+        # Whoever asks for the job gets all of it: only for its status, or this thread would hold up the worker's.
+        eventually(lambda: raw.hget(keys.JOB("huge"), "status") == b"failed")
+        job = app.queues.job("huge")
+        small = app.queues.wait(enqueue(app, "rough.quick", tmp_path, "small"), SOON)
+    assert (job.state, small.state) == (JobState.FAILED, JobState.COMPLETED)
+    assert job.error is not None
+    assert "larger than" in job.error.message
+
+
+@pytest.mark.parametrize("name", ["rough.leaky", "rough.leaky_apart", "rough.leaky_aio"])
+def test_a_secret_in_a_traceback_of_two_megabytes_is_nowhere(
+    app: Flowzz, raw: redis.Redis, home: Path, name: str
+) -> None:
+    """Not in Redis, not in the logs, not on a page: neither whole, nor cut, nor as it travels in URLs and headers."""
+    company = app.store.add_company("Loja Azul")
+    app.store.add_connection(company.id, "rough", "Main", {}, {"token": SecretStr(TOKEN)})
+    logs.configure(app.settings, "test", console=False)
+    try:
+        with working(app):
+            job_id = app.enqueue(name, {"how": company.id})
+            job = app.queues.wait(job_id, SOON)
+    finally:
+        logs.close()
+    assert job.error is not None
+    assert (job.state, job.error.type) == (JobState.FAILED, "RuntimeError")
+    assert job.error.message.startswith("**********")
+    shown = [repr(job), repr(app.queues.attempts(job_id)), repr(app.queues.log(job_id))]
+    assert [line.message for line in app.queues.log(job_id)][-1] == "calling with **********"
+    assert len(shown[1]) < 200_000
+    stored = [repr(raw.dump(name)) + repr(read(raw, name)) for name in raw.scan_iter()]
+    written = [file.read_text(errors="replace") for file in (home / "logs").rglob("*.log")]
+    assert any("RuntimeError" in text for text in written)
+    leaks = [(form, place[:80]) for form in FORMS for place in [*shown, *stored, *written] if form in place]
+    assert not leaks
+
+
+def read(raw: redis.Redis, name: bytes) -> object:
+    """What the key holds, unpacked, where it is a text, a hash, a list or a stream."""
+    match raw.type(name):
+        case b"hash":
+            return raw.hgetall(name)
+        case b"list":
+            return raw.lrange(name, 0, -1)
+        case b"stream":
+            return raw.xrange(name)
+        case b"string":
+            return raw.get(name)
+    return None
+
+
+class OldPage(Payload):
+    page: int
+
+
+class NewPage(Payload):
+    """``page`` was renamed, and a field that must be given was added."""
+
+    number: int
+    account: str
+
+
+class BothPages(Payload):
+    """Reads what both builds wrote."""
+
+    number: int = Field(validation_alias=AliasChoices("number", "page"))
+    account: str = "main"
+
+
+def build(settings: Settings, model: type[Payload]) -> Flowzz:
+    """The same job with another payload, as another release of its plugin has it."""
+
+    def handler(ctx: JobContext, data: Payload) -> Seen:
+        return Seen(pid=data.page if isinstance(data, OldPage) else data.number)  # type: ignore[attr-defined]
+
+    handler.__annotations__["data"] = model
+    one = job("pages.read", queue="pages", retry=Fixed(attempts=3, delay=timedelta(milliseconds=10)))(handler)
+    hooks = type("Hooks", (), {"flowzz_jobs": hookimpl(lambda self: [one])})()
+    return Flowzz.open(
+        settings, plugins=PluginHost.of([Plugin(name="pages", title="Pages", api=">=1,<2", hooks=hooks)])
+    )
+
+
+def test_a_payload_of_another_release_is_never_a_garbage_call(app: Flowzz) -> None:
+    """Old jobs meet a new handler: dead at once with each field that does not fit, no retry burned; replayed by a
+    release that reads both, they run. A new job meets an old handler: the same."""
+    with build(app.settings, OldPage) as old, build(app.settings, NewPage) as new:
+        first, second = old.enqueue("pages.read", {"page": 7}), new.enqueue("pages.read", {"number": 8, "account": "a"})
+        with working(new):
+            job = new.queues.wait(first, SOON)
+            assert new.queues.wait(second, SOON).state is JobState.COMPLETED
+        assert (job.state, job.attempts_made) == (JobState.FAILED, 1)
+        assert job.error is not None
+        assert job.error.type == "InvalidPayload"
+        for field in ("number", "account", "page"):
+            assert field in job.error.message
+        third = new.enqueue("pages.read", {"number": 9, "account": "a"})
+        with working(old):
+            assert old.queues.wait(third, SOON).state is JobState.FAILED
+    with build(app.settings, BothPages) as both:
+        assert DeadLetters(both.queues).replay().moved == 2
+        with working(both):
+            assert [both.queues.wait(job_id, SOON).result["pid"] for job_id in (first, third)] == [7, 9]

@@ -61,7 +61,10 @@ def supervised(app: Flowzz, home: Path, redis_url: str, tmp_path: Path) -> Itera
     process.wait(30)
 
 
-@pytest.mark.parametrize("where", ["journal", "mailbox", "step"])
+@pytest.mark.parametrize(
+    "where",
+    ["journal", pytest.param("mailbox", marks=pytest.mark.long), pytest.param("step", marks=pytest.mark.long)],
+)
 def test_a_dispatcher_that_hangs_is_seen_and_replaced_and_no_job_is_lost(
     app: Flowzz, supervised: subprocess.Popen[bytes], tmp_path: Path, where: str
 ) -> None:

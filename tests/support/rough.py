@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import builtins
 import ctypes
 import faulthandler
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +18,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+import structlog
 
 from flowzz.jobs.context import JobContext
 from flowzz.jobs.definition import job
@@ -268,10 +273,62 @@ async def aio_apart(ctx: JobContext, data: Rough) -> Seen:
     return Seen(pid=os.getpid())
 
 
+def _leak(ctx: JobContext, data: Rough) -> Seen:
+    """Says its company's token in every place that a handler can, and fails with two megabytes of it."""
+    token = ctx.store.connection(data.how, "rough").secrets["token"].get_secret_value()
+    ctx.log(f"calling with {token}")
+    ctx.progress(10, f"as {token}")
+    structlog.get_logger("rough").warning("refused", answer=f"bad key {token}")
+    url = f"https://upstream.test/?access_token={quote(token, safe='')}"
+    basic = base64.b64encode(token.encode()).decode()
+    # Odd lengths, so that every place at which a text may be cut falls into a token some time.
+    noise = " ".join(f"{'x' * (n % 97)}{token}" for n in range(2_000_000 // (49 + len(token))))
+    try:
+        raise ValueError(f"{url} {json.dumps({'Authorization': basic, 'body': token})}")
+    except ValueError as error:
+        raise RuntimeError(f"{token} {noise} {token}") from error
+
+
+@job("rough.leaky", queue="rough", retry=Fixed(attempts=2, delay=timedelta(milliseconds=10)))
+def leaky(ctx: JobContext, data: Rough) -> Seen:
+    """In a thread of the worker."""
+    return _leak(ctx, data)
+
+
+@job("rough.leaky_apart", queue="rough", retry=NoRetry(), isolation="process")
+def leaky_apart(ctx: JobContext, data: Rough) -> Seen:
+    """In a process of its own."""
+    return _leak(ctx, data)
+
+
+@job("rough.leaky_aio", queue="rough", retry=NoRetry())
+async def leaky_aio(ctx: JobContext, data: Rough) -> Seen:
+    """On the worker's loop, the calls that block in a thread."""
+    return await asyncio.to_thread(_leak, ctx, data)
+
+
+LEAKY = [leaky, leaky_apart, leaky_aio]
+
+
 class Hooks:
     @hookimpl
     def flowzz_jobs(self) -> list[object]:
-        return [apart, deaf, deadly, greedy, modest, neighbour, quick, ruled, stuck, saboteur, aio, aio_late, aio_apart]
+        return [
+            apart,
+            deaf,
+            deadly,
+            greedy,
+            modest,
+            neighbour,
+            quick,
+            ruled,
+            stuck,
+            saboteur,
+            aio,
+            aio_late,
+            aio_apart,
+            *LEAKY,
+        ]
 
 
 plugin = Plugin(name="rough", title="Rough", api=">=1,<2", hooks=Hooks())

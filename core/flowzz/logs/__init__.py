@@ -27,10 +27,21 @@ from pydantic import SecretStr
 from flowzz import clock
 from flowzz.logs.files import LogFile, Terminal
 from flowzz.logs.lines import Form, as_line, complete, for_people, iso, serialise
-from flowzz.logs.redaction import masked, register_secret, register_url
+from flowzz.logs.redaction import begin_run, masked, note_secrets, register_secret, register_url, without_secrets
 from flowzz.settings import Settings
 
-__all__ = ["Form", "close", "configure", "mute", "register_secret", "write_batch", "write_rows"]
+__all__ = [
+    "Form",
+    "begin_run",
+    "close",
+    "configure",
+    "mute",
+    "note_secrets",
+    "register_secret",
+    "without_secrets",
+    "write_batch",
+    "write_rows",
+]
 
 _LEVELS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
 _QUIET_LIBRARIES = ("alembic", "apscheduler", "asyncio", "httpcore", "httpx", "rq", "sqlalchemy", "urllib3", "werkzeug")

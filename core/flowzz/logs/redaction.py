@@ -1,13 +1,16 @@
-"""What keeps secrets out of the logs."""
+"""What keeps secrets out of the logs, and out of what is stored of a job that failed."""
 
 from __future__ import annotations
 
+import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from functools import lru_cache
+from itertools import chain
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
@@ -24,6 +27,7 @@ _URL_PASSWORD = re.compile(rb"(://[^/\s:@\"'\\]*:)[^@/\s\"'\\]+(?=@)")
 _MAX_DEPTH = 8
 
 _secrets: set[bytes] = set()
+_of_this_run: ContextVar[dict[str, tuple[bytes, ...]] | None] = ContextVar("secrets_of_this_run", default=None)
 
 
 def register_secret(value: SecretStr | str | None) -> None:
@@ -43,6 +47,34 @@ def register_url(url: SecretStr) -> None:
     if password:
         register_secret(password)
         register_secret(unquote(password))
+
+
+def begin_run() -> None:
+    """A job begins in this context: what ``note_secrets`` is told from now on is its own."""
+    _of_this_run.set({})
+
+
+def note_secrets(values: Iterable[SecretStr]) -> None:
+    """The running job has seen these: whatever it says of them until its end is starred out. Nothing outside a job."""
+    noted = _of_this_run.get()
+    if noted is None:
+        return
+    for secret in [value.get_secret_value() for value in values]:
+        if secret not in noted and len(secret) >= SHORTEST_SECRET:
+            noted[secret] = _forms(secret)
+
+
+def without_secrets(text: str) -> str:
+    """``text`` with stars for every secret of the process and of the running job. Cut it afterwards, not before: half a
+    secret is not found."""
+    return masked(text.encode(errors="surrogatepass")).decode(errors="surrogatepass")
+
+
+def _forms(secret: str) -> tuple[bytes, ...]:
+    """As it is, and as it travels in JSON, in URLs and in basic authentication; the longest first."""
+    packed = base64.b64encode(secret.encode(errors="replace")).decode()
+    forms = {secret, json.dumps(secret, ensure_ascii=False)[1:-1], quote(secret, safe="", errors="replace"), packed}
+    return tuple(sorted((form.encode(errors="replace") for form in forms), key=len, reverse=True))
 
 
 def is_harmless(line: Mapping[str, Any]) -> bool:
@@ -81,7 +113,7 @@ def masked(data: bytes) -> bytes:
         data = _WEBHOOK_TOKEN.sub(rb"\1" + STARS.encode(), data)
     if b"://" in data:
         data = _URL_PASSWORD.sub(rb"\1" + STARS.encode(), data)
-    for secret in _secrets:
+    for secret in chain(_secrets, *(_of_this_run.get() or {}).values()):
         if secret in data:
             data = data.replace(secret, STARS.encode())
     return data

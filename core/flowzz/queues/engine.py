@@ -10,6 +10,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from flowzz import clock
 from flowzz.errors import BatchNotFound, JobNotFound, NotAllowedInState, QueueUnavailable
 from flowzz.jobs.state import STATE_OF_RQ_STATUS, JobState
 from flowzz.queues import census, keys
@@ -164,6 +165,17 @@ class Queues:
     def data_loss(self) -> str | None:
         """What Redis lost when it came back empty, or as an older copy, during the last day; None when nothing."""
         return data_loss(self._clients.quick)
+
+    def clock_ahead(self) -> timedelta | None:
+        """How far Redis's clock is ahead of this machine's, to half a second; None when its answer took longer than one
+        (this process may have been stopped meanwhile). Raises QueueUnavailable."""
+        with redis_errors():
+            asked = clock.machine_s()
+            seconds, micros = self._clients.commands.time()
+            answered = clock.machine_s()
+        if not 0 <= answered - asked <= 1:
+            return None
+        return timedelta(seconds=seconds + micros / 1_000_000 - (asked + answered) / 2)
 
     def own_address(self) -> str:
         """``address:port`` of this process as Redis sees it; 'unknown' of a Redis before 6.2, which cannot say."""

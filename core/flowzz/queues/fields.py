@@ -43,6 +43,7 @@ BEGINNING = b'{"job":"'
 """How every envelope begins; a job's name has no character that JSON escapes."""
 
 MAX_INFLATED = 8 * 1024 * 1024
+"""Bytes of a call that are read; what is larger holds up everybody in its process while it is."""
 
 
 class UnreadableJob(FlowzzError):
@@ -103,7 +104,7 @@ def dump_call(job: str, payload: Any) -> str:
 def load_call(data: bytes | None) -> tuple[str, Any]:
     """Job name and payload of RQ's ``data``.
 
-    Raises UnreadableJob for pickle, other callables, broken JSON and anything over 8 MiB once inflated.
+    Raises UnreadableJob for pickle, other callables, broken JSON and anything over 8 MiB, packed or not.
     """
     if data is None:
         raise UnreadableJob("it has no data")
@@ -144,6 +145,8 @@ def _arguments(args: Any, kwargs: Any) -> tuple[str, Any]:
 
 
 def _inflate(data: bytes) -> bytes:
+    if len(data) > MAX_INFLATED:
+        raise UnreadableJob(f"its data of {len(data):,} bytes is larger than {MAX_INFLATED:,}")
     if data[:1] == b"[":  # no zlib stream begins so, and every job of ours does
         return data
     inflater = zlib.decompressobj()

@@ -33,6 +33,9 @@ LONGEST_NAP_S = 5.0
 LATE = timedelta(seconds=5)
 """A tick this late was missed: its schedule's policy says whether it still runs."""
 
+SKEW = timedelta(seconds=2)
+"""A machine's clock that differs from Redis's by more is not gone by."""
+
 
 class Scheduler:
     """Fires the plugins' schedules. ``run`` blocks; ``stop`` may be called from anywhere."""
@@ -43,6 +46,7 @@ class Scheduler:
         self._stopping = threading.Event()
         self._witness = Witness(app.queues.transitions, f"scheduler.{socket.gethostname()}.{os.getpid()}")
         self._seen_ms: dict[str, int] = {}
+        self._skew = timedelta(0)
 
     def stop(self) -> None:
         self._stopping.set()
@@ -57,9 +61,10 @@ class Scheduler:
 
     def run_due(self) -> float:
         """Fire every schedule that is due now; the seconds until the next look (at most 5)."""
-        now = clock.now()
         try:
             self._witness.look()
+            self._compare_clocks()
+            now = self._now()
             known = self._schedules.all()
             for one in known:
                 self._run_if_due(one, now)
@@ -67,7 +72,21 @@ class Scheduler:
             log.warning("redis is not reachable; ticks wait", error=str(error))
             return 1.0
         upcoming = [tick for _, tick in upcoming_ticks(known, now)]
-        return max(0.0, min([LONGEST_NAP_S, *[(tick - clock.now()).total_seconds() for tick in upcoming]]))
+        return max(0.0, min([LONGEST_NAP_S, *[(tick - self._now()).total_seconds() for tick in upcoming]]))
+
+    def _now(self) -> datetime:
+        return clock.now() + self._skew
+
+    def _compare_clocks(self) -> None:
+        """Go by Redis's clock, the one that all machines share, when this machine's is wrong; and say so."""
+        ahead = self._app.queues.clock_ahead()
+        if ahead is None:
+            return
+        skew = ahead if abs(ahead) > SKEW else timedelta(0)
+        if abs(skew - self._skew) > SKEW:
+            seconds = round(ahead.total_seconds(), 1)
+            log.warning("this machine's clock differs from that of redis; ticks go by redis", redis_ahead_s=seconds)
+        self._skew = skew
 
     def _run_if_due(self, one: EffectiveSchedule, now: datetime) -> None:
         """What goes wrong with one schedule is logged and stops no other."""

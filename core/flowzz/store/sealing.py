@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from cryptography.fernet import InvalidToken, MultiFernet
 from pydantic import SecretStr
 
+from flowzz import logs
 from flowzz.errors import ConfigurationError
 
 
@@ -59,6 +60,8 @@ class SealedSecrets(Mapping[str, SecretStr]):
     def _open(self) -> dict[str, SecretStr]:
         if self._opened is None:
             self._opened = unseal(self._cipher, self._connection_id, self._token)
+        # At each look: a handler may keep the connection for its next run.
+        logs.note_secrets(self._opened.values())
         return self._opened
 
     def __getitem__(self, name: str) -> SecretStr:

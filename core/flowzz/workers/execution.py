@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from flowzz import clock
+from flowzz import clock, logs
 from flowzz.app import Flowzz
 from flowzz.errors import (
     JobCanceled,
@@ -152,6 +152,7 @@ def perform(execution: Execution) -> Execution:
     if definition.isolation == "process" and execution.apart is not None:
         execution.outcome = execution.apart(execution)
         return execution
+    logs.begin_run()
     try:
         context = _context(execution)
         execution.reporter.begin(definition.timeout)
@@ -169,6 +170,7 @@ async def perform_async(execution: Execution) -> Execution:
     definition = execution.definition
     assert definition is not None  # noqa: S101 - _resolve filled it
     scope = asyncio.timeout(definition.timeout.total_seconds())
+    logs.begin_run()
     try:
         context = _context(execution)
         execution.reporter.begin(definition.timeout)
@@ -272,8 +274,9 @@ def _pause_connection(execution: Execution, error: NeedsCredentials) -> Outcome:
 
 
 def describe(error: BaseException) -> ErrorInfo:
-    """The error as it is stored: no locals, the traceback's middle cut out beyond 16,000 characters."""
-    trace = "".join(traceback.format_exception(error))
+    """The error as it is stored: no locals, no secret that the job has seen, the middle of a traceback beyond 16,000
+    characters cut out."""
+    trace = logs.without_secrets("".join(traceback.format_exception(error)))
     if len(trace) > TRACE_LIMIT:
         half = TRACE_LIMIT // 2
         trace = f"{trace[:half]}\n… {len(trace) - TRACE_LIMIT:,} characters left out …\n{trace[-half:]}"
@@ -281,8 +284,8 @@ def describe(error: BaseException) -> ErrorInfo:
 
 
 def _words(error: BaseException) -> str:
-    """What an error says; ``__str__`` of a plugin's class may fail itself."""
+    """What an error says, without secrets; ``__str__`` of a plugin's class may fail itself."""
     try:
-        return str(error)
+        return logs.without_secrets(str(error))
     except Exception as failure:  # noqa: BLE001 - plugin code
         return f"(its text could not be made: {type(failure).__name__})"

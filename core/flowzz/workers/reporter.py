@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from threading import Event
 from typing import Any
 
-from flowzz import clock
+from flowzz import clock, logs
 from flowzz.errors import JobTimeout, LeaseLost
 from flowzz.queues.transitions import Claim, Transitions
 
@@ -44,7 +44,10 @@ class Reporter:
     ) -> None:
         """One script call. Raises LeaseLost, JobTimeout, or QueueUnavailable when Redis is away."""
         self._check()
-        lines = [line.replace("\n", " ")[:LINE_LIMIT].encode(errors="replace").decode() for line in log]
+        lines = [logs.without_secrets(line).replace("\n", " ")[:LINE_LIMIT] for line in log]
+        lines = [line.encode(errors="replace").decode() for line in lines]
+        if progress:
+            progress = (progress[0], logs.without_secrets(progress[1]))
         stored = self._transitions.report(
             self._claim, self._claim.attempts_made + 1, progress=progress, checkpoint=checkpoint, log=lines
         )

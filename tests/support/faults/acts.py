@@ -27,6 +27,7 @@ from flowzz.jobs.options import EnqueueOptions
 from flowzz.plugins.host import PluginHost
 from flowzz.queues import dead
 from flowzz.scheduling import Scheduler
+from flowzz.scheduling import scheduler as scheduler_module
 from flowzz.settings import Settings
 from flowzz.store import Role
 from flowzz.workers import Worker
@@ -40,6 +41,8 @@ LOG_VARIABLE = "FAULTS_LOG"
 STEM_VARIABLE = "FAULTS_STEM"
 COUNT_VARIABLE = "FAULTS_COUNT"
 CLOCK_VARIABLE = "FAULTS_NOW"
+FAST_CLOCK_VARIABLE = "FAULTS_FAST_CLOCK"
+"""JSON: when the fast clock began (Unix s), what it showed then (ISO), and how many times faster it runs."""
 APART_VARIABLE = "FAULTS_APART"
 """Set: jobs with processes of their own too."""
 NONCE = "one"
@@ -72,6 +75,18 @@ def scheduler() -> None:
     clock.now = lambda: moment
     with _opened() as app:
         Scheduler(app).run_due()
+
+
+def fast_scheduler() -> None:
+    """Until SIGTERM, by a clock on which minutes are parts of a second."""
+    began, shown, pace = json.loads(os.environ[FAST_CLOCK_VARIABLE])
+    first = datetime.fromisoformat(shown)
+    clock.now = lambda: first + timedelta(seconds=(time.time() - began) * pace)
+    scheduler_module.LONGEST_NAP_S = 0.05
+    with _opened() as app:
+        role = Scheduler(app)
+        signal.signal(signal.SIGTERM, lambda *_: role.stop())
+        role.run()
 
 
 def sweeper() -> None:
@@ -201,7 +216,18 @@ def stock_worker() -> None:
 
 ROLES: dict[str, Callable[[], None]] = {
     act.__name__: act
-    for act in (worker, scheduler, sweeper, web, producer, bulk_producer, flow_producer, crowd, stock_worker)
+    for act in (
+        worker,
+        scheduler,
+        fast_scheduler,
+        sweeper,
+        web,
+        producer,
+        bulk_producer,
+        flow_producer,
+        crowd,
+        stock_worker,
+    )
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -27,6 +28,9 @@ AGAIN = Fixed(attempts=3, delay=timedelta(milliseconds=50))
 OFTEN = 1000
 """A job here may lose its worker so often: what is under test is that it runs, not that it is given up."""
 SCHEDULE = "faults.hourly"
+MINUTELY, OFTEN_SKIPPED = "faults.minutely", "faults.skipped"
+TICKING_VARIABLE = "FAULTS_TICKING"
+"""Set: schedules that tick every minute instead of the hourly one."""
 SINK_VARIABLE = "FAULTS_SINK"
 PLUGIN, APART = "support.faults.jobs:plugin", "support.faults.jobs:apart_plugin"
 """By name, so that the processes of jobs find them too."""
@@ -106,6 +110,19 @@ JOBS = [
 APART_JOBS = [_job("apart.work", "alpha", isolation="process")]
 
 
+def _minutely(payload: Effect) -> list[Schedule]:
+    """One that catches up all that it missed, and one that skips it."""
+    often = Schedule(
+        name=MINUTELY,
+        job="faults.alpha",
+        cron="* * * * *",
+        payloads=lambda store: [payload],
+        missed=MissedTick.RUN_ALL,
+        missed_limit=1_000,
+    )
+    return [often, replace(often, name=OFTEN_SKIPPED, job="faults.beta", missed=MissedTick.SKIP)]
+
+
 class Hooks:
     @hookimpl
     def flowzz_jobs(self) -> list[object]:
@@ -115,6 +132,8 @@ class Hooks:
     def flowzz_schedules(self) -> list[Schedule]:
         """Hourly, two jobs a tick, all that was missed is caught up; nothing without a sink in the environment."""
         sink = os.environ.get(SINK_VARIABLE)
+        if sink and os.environ.get(TICKING_VARIABLE):
+            return _minutely(Effect(sink=sink))
         payloads = [Effect(sink=sink, number=number) for number in (1, 2)] if sink else []
         hourly = Schedule(
             name=SCHEDULE,
