@@ -5,6 +5,8 @@
     make bench ARGS=--quick                      a look, about 3 minutes
     make bench ARGS='--only flowzz,bull --stages drain --rounds 5'
 
+    make bench ARGS=--integrations               the plugins against their sandboxes (integrate.py)
+
 ``benchmarks/README.md`` says more; ``docs/performance.md`` says what the figures mean.
 """
 
@@ -169,4 +171,8 @@ def _show(what: str, system: str, metrics: Metrics) -> None:
 
 
 if __name__ == "__main__":
+    if "--integrations" in sys.argv:
+        import integrate
+
+        sys.exit(integrate.main(sys.argv[1:]))
     sys.exit(main())

@@ -65,3 +65,14 @@ def test_an_unknown_system_or_stage_is_refused() -> None:
 def test_the_document_shows_the_figures_that_are_kept() -> None:
     done = harness("document.py", "--check")
     assert done.returncode == 0, done.stderr
+
+
+def test_the_plugins_are_measured_against_their_sandboxes() -> None:
+    done = harness("run.py", "--integrations", "--only", "coinzz", "--scale", "0.005")
+    assert done.returncode == 0, done.stderr
+    (measured,) = json.loads((BENCHMARKS / ".peers" / "integrations.json").read_text())
+    assert (measured["name"], measured["size"], measured["database"]) == ("coinzz.sync", 500, "SQLite")
+    assert measured["wall_s"] > 0
+    assert measured["floor_s"] == sum(measured["floors_s"].values()) > 0
+    assert 0 < measured["share"] < 1
+    assert (measured["calls"], measured["peak_mb"] > 20) == (1, True)
