@@ -68,6 +68,10 @@ GOOD = """
     @hookimpl
     def flowzz_admin_pages(self):
         return [AdminPages(plugin="{0}", title="{0}", blueprint=list)]
+
+    @hookimpl
+    def flowzz_public_pages(self):
+        return [PublicPages(plugin="{0}", blueprint=list)]
 """
 
 
@@ -119,8 +123,9 @@ def test_a_good_plugin_contributes_everything_stamped_with_its_distribution(site
         *host.data_sources.values(),
         *host.notifiers.values(),
         *host.admin_pages.values(),
+        *host.public_pages.values(),
     ]
-    assert len(stamped) == 11
+    assert len(stamped) == 12
     assert {one.source for one in stamped} == {"flowzz-alpha"}
     assert host.job("alpha.run").description == "Do it."
 

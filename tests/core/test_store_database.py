@@ -228,6 +228,18 @@ def test_processes_that_migrate_together_do_it_once(store_settings: Settings, tm
     assert ran == [[], [], ["core:core_0001", *(f"demo:demo_{number:04}" for number in range(1, 6))]]
 
 
+def test_a_snapshot_sees_one_moment_keeps_no_writer_waiting_and_writes_nothing(store: Store) -> None:
+    store.migrate()
+    store.add_company("Before")
+    count = text("SELECT count(*) FROM flowzz_companies")
+    with store.snapshot() as session:
+        assert session.scalar(count) == 1
+        store.add_company("Meanwhile")
+        assert session.scalar(count) == 1
+    with store.snapshot() as session:
+        assert session.scalar(count) == 2
+
+
 def test_processes_share_one_new_sqlite_file(home: Path) -> None:
     assert race(write_companies, home, 50, processes=3) == [50, 50, 50]
     store = Store.open(Settings.load(home=home))

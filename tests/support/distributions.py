@@ -19,7 +19,8 @@ from pydantic import BaseModel
 from flowzz.jobs.definition import JobDefinition, job
 from flowzz.jobs.payload import Payload
 from flowzz.plugins.contributions import (
-    AdminPages, ConnectionType, DataColumn, DataSource, Migrations, Notifier, Plugin, QueueLimits, Sandbox, Schedule,
+    AdminPages, ConnectionType, DataColumn, DataSource, Migrations, Notifier, Plugin, PublicPages, QueueLimits, Sandbox,
+    Schedule,
     Webhook,
 )
 from flowzz.plugins.hookspecs import hookimpl

@@ -110,6 +110,7 @@ def test_what_servers_log_by_themselves_hides_tokens_too(
 
 def test_redaction_leaves_other_paths_alone() -> None:
     assert redact_path("/admin/queues/webhooks") == "/admin/queues/webhooks"
+    assert redact_path("/public/report/1?signature=ab12&expires=9") == "/public/report/1?signature=•••&expires=9"
     assert redact_path("/webhooks/coinzz/a.b?hub.verify_token=secret") == "/webhooks/coinzz/•••"
 
 

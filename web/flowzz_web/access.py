@@ -1,6 +1,6 @@
 """Who may go where: one gate in front of every route, closed unless it says otherwise.
 
-public   sign-in, language, static files, health, webhooks (which carry a token of their own)
+public   sign-in, language, static files, health; webhooks and public pages of plugins, whose links prove themselves
 api      a bearer token of an active ADMIN
 the rest a session (or a bearer token) of an active ADMIN
 """
@@ -18,6 +18,8 @@ from flowzz_web.problems import Problem
 from flowzz_web.tokens import InvalidToken
 
 PUBLIC_BLUEPRINTS = frozenset({"auth", "api_auth", "health", "webhooks"})
+PUBLIC_PAGES = "public_"
+"""What the names of the blueprints of plugins' public pages begin with."""
 API = "api_"
 """What the names of the API's blueprints begin with."""
 FRAGMENT_HEADER = "X-Flowzz-Fragment"
@@ -25,7 +27,7 @@ FRAGMENT_HEADER = "X-Flowzz-Fragment"
 
 def guard() -> ResponseReturnValue | None:
     """Runs before every view; an unknown path or method passes, to its 404 or 405."""
-    if request.url_rule is None or request.blueprint in PUBLIC_BLUEPRINTS or request.endpoint == "static":
+    if request.url_rule is None or is_public():
         return None
     in_api = (request.blueprint or "").startswith(API)
     user = _bearer() if in_api or "Authorization" in request.headers else sessions.signed_in()
@@ -38,6 +40,12 @@ def guard() -> ResponseReturnValue | None:
         sessions.touch()
     _refuse_cross_site()
     return None
+
+
+def is_public() -> bool:
+    """True when nobody is asked who they are."""
+    name = request.blueprint or ""
+    return name in PUBLIC_BLUEPRINTS or name.startswith(PUBLIC_PAGES) or request.endpoint == "static"
 
 
 def is_browser() -> bool:

@@ -11,7 +11,7 @@ from flowzz.app import Flowzz
 from flowzz.store.keys import load_keys
 from flowzz_web import access, errors, formatting, headers, languages, request_log, sessions
 from flowzz_web.current import EXTENSION, Web
-from flowzz_web.plugin_pages import add_plugin_pages, translation_folders
+from flowzz_web.plugin_pages import add_plugin_pages, add_public_pages, translation_folders
 from flowzz_web.throttle import LoginThrottle
 from flowzz_web.tokens import Tokens
 from flowzz_web.views import (
@@ -81,6 +81,7 @@ def create_app(flowzz: Flowzz) -> Flask:
     app.before_request(access.guard)  # before CSRF: who nobody knows is told so first
     _add_views(app)
     add_plugin_pages(app, flowzz.plugins.admin_pages)
+    add_public_pages(app, flowzz.plugins.public_pages)
     return app
 
 

@@ -30,7 +30,8 @@ def init_headers(app: Flask, *, https: bool) -> None:
         headers["Cross-Origin-Opener-Policy"] = "same-origin"
         headers["Cross-Origin-Resource-Policy"] = "same-origin"
         headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
-        headers["Referrer-Policy"] = "no-referrer" if request.blueprint == "webhooks" else "same-origin"
+        carries_secret = request.path.startswith(("/webhooks/", "/public/"))
+        headers["Referrer-Policy"] = "no-referrer" if carries_secret else "same-origin"
         if https:
             headers["Strict-Transport-Security"] = HSTS
         if request.endpoint == "static":

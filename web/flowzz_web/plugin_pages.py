@@ -1,4 +1,4 @@
-"""Pages that plugins bring: mounted in the admin, behind its gate, with a link in its navigation.
+"""Pages that plugins bring: mounted in the admin, behind its gate, with a link in its navigation; and public ones.
 
 A plugin whose pages cannot be made costs its own pages, with the reason in the log; the admin stays.
 """
@@ -13,10 +13,13 @@ import structlog
 from babel.support import Translations
 from flask import Blueprint, Flask, request
 
-from flowzz.plugins.contributions import AdminPages
+from flowzz.plugins.contributions import AdminPages, PublicPages
+from flowzz_web.access import PUBLIC_PAGES
 from flowzz_web.languages import LANGUAGES, translate
 
 PREFIX = "/admin/plugins"
+PUBLIC_PREFIX = "/public"
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
 NAME = "plugin_"
 """What the names of the plugins' blueprints begin with: a name of the plugin's choice could be one that the gate lets
 pass."""
@@ -47,6 +50,18 @@ def add_plugin_pages(app: Flask, contributed: Mapping[str, AdminPages]) -> None:
     app.jinja_env.globals["plugin_links"] = plugin_links
 
 
+def add_public_pages(app: Flask, contributed: Mapping[str, PublicPages]) -> None:
+    """Mount each plugin's blueprint under ``/public/<plugin>``, where nobody is asked who they are."""
+    for _, pages in sorted(contributed.items()):
+        try:
+            blueprint = _blueprint(pages)
+            _expect_reading(blueprint)
+            prefix = f"{PUBLIC_PREFIX}/{pages.plugin}"
+            app.register_blueprint(blueprint, name=f"{PUBLIC_PAGES}{pages.plugin}", url_prefix=prefix)
+        except Exception:  # noqa: BLE001 - plugin code, logged there
+            _log_broken(pages)
+
+
 def translation_folders(contributed: Mapping[str, AdminPages]) -> list[str]:
     """The folders of those plugins whose texts can be read; one damaged file would break every page."""
     return [str(pages.translations) for pages in contributed.values() if pages.translations and _is_readable(pages)]
@@ -55,16 +70,34 @@ def translation_folders(contributed: Mapping[str, AdminPages]) -> list[str]:
 def _mount(app: Flask, pages: AdminPages) -> bool:
     home = f"{PREFIX}/{pages.plugin}/"
     try:
-        blueprint = pages.blueprint()
-        if not isinstance(blueprint, Blueprint):
-            raise TypeError(f"expected a flask.Blueprint, got {blueprint!r:.200}")
+        blueprint = _blueprint(pages)
         app.register_blueprint(blueprint, name=f"{NAME}{pages.plugin}", url_prefix=home.rstrip("/"))
         if not any(rule.rule == home for rule in app.url_map.iter_rules()):
             raise LookupError("expected a view at '/', where the link in the navigation leads")
-    except Exception:  # plugin code
-        log.exception("the pages of a plugin cannot be shown", plugin=pages.plugin, distribution=pages.source)
+    except Exception:  # noqa: BLE001 - plugin code, logged there
+        _log_broken(pages)
         return False
     return True
+
+
+def _blueprint(pages: AdminPages | PublicPages) -> Blueprint:
+    blueprint = pages.blueprint()
+    if not isinstance(blueprint, Blueprint):
+        raise TypeError(f"expected a flask.Blueprint, got {blueprint!r:.200}")
+    return blueprint
+
+
+def _expect_reading(blueprint: Blueprint) -> None:
+    """Without a login there is no CSRF token either; so a public page that changes something is not mounted at all."""
+    trial = Flask("trial")
+    trial.register_blueprint(blueprint)
+    for rule in trial.url_map.iter_rules():
+        if writing := (rule.methods or set()) - READING:
+            raise ValueError(f"expected public pages to take GET alone, got {sorted(writing)} at {rule.rule}")
+
+
+def _log_broken(pages: AdminPages | PublicPages) -> None:
+    log.exception("the pages of a plugin cannot be shown", plugin=pages.plugin, distribution=pages.source)
 
 
 def _is_readable(pages: AdminPages) -> bool:

@@ -1,4 +1,4 @@
-"""One log line a request, on the logger ``flowzz.web``; webhook tokens never get into any log.
+"""One log line a request, on the logger ``flowzz.web``; webhook tokens and signatures never get into any log.
 
 gunicorn's own access log stays off; this one says the same with the tokens left out. Whatever gunicorn or
 werkzeug log about a request by themselves passes a filter that does the same.
@@ -23,19 +23,21 @@ QUIET_ENDPOINTS = frozenset({"static", "health.queues", "health.livez"})
 
 _SAFE_IN_LOG = "/:@!$&'()*+,;=~"
 _TOKEN_IN_PATH = re.compile(r"(/webhooks/[^/\s?#]+/)[^\s\"']+", re.IGNORECASE)
+_SIGNATURE = re.compile(r"([?&]signature=)[^&\s\"']+", re.IGNORECASE)
 
 
 def redact_path(path: str) -> str:
-    """``path`` with the token of a webhook hidden, and its query, which may hold one too: ``/webhooks/coinzz/•••``."""
-    return _TOKEN_IN_PATH.sub(rf"\g<1>{HIDDEN}", path)
+    """``path`` with the token of a webhook hidden, and its query, which may hold one too: ``/webhooks/coinzz/•••``;
+    of a signed link the signature."""
+    return _SIGNATURE.sub(rf"\g<1>{HIDDEN}", _TOKEN_IN_PATH.sub(rf"\g<1>{HIDDEN}", path))
 
 
 class TokenFilter(logging.Filter):
-    """Hides webhook tokens in whatever a server logs; never drops a record."""
+    """Hides webhook tokens and signatures in whatever a server logs; never drops a record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
-        if "/webhooks/" in message:
+        if "/webhooks/" in message or "signature=" in message.lower():
             record.msg, record.args = redact_path(message), ()
         return True
 

@@ -19,12 +19,18 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from sqlalchemy.orm import Session
 
+    from flowzz.settings import Settings
+
 
 class StorePort(Protocol):
     """The database as handlers, webhooks and schedules may use it; ``flowzz.store.Store`` is one."""
 
     def session(self) -> AbstractContextManager[Session]:
         """A session that commits when the block ends and rolls back when it raises."""
+        ...
+
+    def snapshot(self) -> AbstractContextManager[Session]:
+        """A session that only reads, keeps no writer waiting however long it takes, and sees one moment throughout."""
         ...
 
     def connection(self, company_id: str, plugin: str) -> Connection:
@@ -57,6 +63,11 @@ class EnqueuePort(Protocol):
 
 class HostPort(EnqueuePort, Protocol):
     """What a handler may ask of the installation it runs in; ``flowzz.app.Flowzz`` is one."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the installation."""
+        ...
 
     def data_sources(self, topic: str) -> tuple[DataSource, ...]:
         """What loaded plugins offer on that topic, by name."""
@@ -111,6 +122,11 @@ class JobContext:
     reporter: ReporterPort
     restored: Any = None
     _steps: Steps | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """The installation's settings: its folder, its address, its keys (``flowzz.store.keys.load_keys``)."""
+        return self.host.settings
 
     @property
     def checkpoint(self) -> Any:

@@ -195,6 +195,21 @@ class AdminPages:
     source: str = field(default="", compare=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicPages:
+    """Pages that need no login, under ``/public/<plugin>/``: what is told by a link that proves itself, such as a file.
+
+    ``blueprint`` makes a fresh Flask blueprint; it is mounted under a name of the host's and may only read: each of its
+    routes takes GET (and HEAD) alone. Everybody can call it, so a view must check what its link carries, in constant
+    time, before it looks anything up. Errors are answered like everywhere, ``flowzz_web.problems.Problem`` among them.
+    A query parameter named ``signature`` is kept out of every log.
+    """
+
+    plugin: str
+    blueprint: Callable[[], Any]
+    source: str = field(default="", compare=False)
+
+
 class DemoSession(Protocol):
     """What a plugin's demo may use: a company, its connection to the sandbox, and a running Flowzz."""
 

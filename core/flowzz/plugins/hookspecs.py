@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         DataSource,
         Migrations,
         Notifier,
+        PublicPages,
         QueueLimits,
         Sandbox,
         Schedule,
@@ -81,3 +82,7 @@ class HookSpecs:
     @hookspec
     def flowzz_admin_pages(self) -> Sequence[AdminPages]:  # type: ignore[empty-body]
         """Pages of the plugin's own in the admin, under ``/admin/plugins/<plugin>/``; one a plugin. Since 1.2."""
+
+    @hookspec
+    def flowzz_public_pages(self) -> Sequence[PublicPages]:  # type: ignore[empty-body]
+        """Pages that need no login, under ``/public/<plugin>/``; one a plugin. Since 1.2."""

@@ -20,6 +20,7 @@ from flowzz.plugins.contributions import (
     Migrations,
     Notifier,
     Plugin,
+    PublicPages,
     QueueLimits,
     Sandbox,
     Schedule,
@@ -63,6 +64,7 @@ class PluginHost:
         self.data_sources: Mapping[str, DataSource] = _by_name(one for part in parts for one in part.data_sources)
         self.notifiers: Mapping[str, Notifier] = _by_name(one for part in parts for one in part.notifiers)
         self.admin_pages: Mapping[str, AdminPages] = _by_plugin(one for part in parts for one in part.admin_pages)
+        self.public_pages: Mapping[str, PublicPages] = _by_plugin(one for part in parts for one in part.public_pages)
 
     @classmethod
     def discover(cls, settings: Settings, *, group: str = GROUP) -> PluginHost:

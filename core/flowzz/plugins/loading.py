@@ -25,6 +25,7 @@ from flowzz.plugins.contributions import (
     Migrations,
     Notifier,
     Plugin,
+    PublicPages,
     QueueLimits,
     Sandbox,
     Schedule,
@@ -53,11 +54,19 @@ KINDS: dict[str, type[Any]] = {
     "flowzz_data_sources": DataSource,
     "flowzz_notifiers": Notifier,
     "flowzz_admin_pages": AdminPages,
+    "flowzz_public_pages": PublicPages,
 }
 """What each hook gives. A test holds it against ``hookspecs``."""
 
 ONE_A_PLUGIN = frozenset(
-    {"flowzz_webhooks", "flowzz_connection_types", "flowzz_migrations", "flowzz_sandboxes", "flowzz_admin_pages"}
+    {
+        "flowzz_webhooks",
+        "flowzz_connection_types",
+        "flowzz_migrations",
+        "flowzz_sandboxes",
+        "flowzz_admin_pages",
+        "flowzz_public_pages",
+    }
 )
 
 
@@ -78,6 +87,7 @@ class Contributed:
     data_sources: tuple[DataSource, ...]
     notifiers: tuple[Notifier, ...]
     admin_pages: tuple[AdminPages, ...]
+    public_pages: tuple[PublicPages, ...]
 
 
 def load(candidate: Candidate) -> Contributed:

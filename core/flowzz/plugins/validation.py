@@ -23,6 +23,7 @@ from flowzz.plugins.contributions import (
     DataSource,
     Migrations,
     Notifier,
+    PublicPages,
     QueueLimits,
     Sandbox,
     Schedule,
@@ -47,7 +48,7 @@ def check_item(plugin: str, item: object) -> None:
             _expect_name(plugin, "notifier", item.name)
             _expect_owner(plugin, f"notifier {item.name!r}", item.plugin)
             _expect(callable(item.notify), f"notifier {item.name!r}", "notify to be callable", item.notify)
-        case Webhook() | ConnectionType() | Migrations() | Sandbox() | AdminPages():
+        case Webhook() | ConnectionType() | Migrations() | Sandbox() | AdminPages() | PublicPages():
             _check_single(plugin, item)
         case click.Command():
             _expect(bool(item.name), "a command", "a name", item.name)
@@ -114,7 +115,9 @@ def _check_data_source(plugin: str, source: DataSource) -> None:
     _expect(len(set(names)) == len(names), what, "each column once", names)
 
 
-def _check_single(plugin: str, item: Webhook | ConnectionType | Migrations | Sandbox | AdminPages) -> None:
+def _check_single(
+    plugin: str, item: Webhook | ConnectionType | Migrations | Sandbox | AdminPages | PublicPages
+) -> None:
     what = type(item).__name__
     _expect_owner(plugin, what, item.plugin)
     parts: dict[str, Callable[..., Any] | None] = {}
@@ -133,6 +136,8 @@ def _check_single(plugin: str, item: Webhook | ConnectionType | Migrations | San
         case Sandbox():
             parts = {"blueprint": item.blueprint, "connection": item.connection, "demo": item.demo}
             _expect(isinstance(item.needs, tuple), what, "needs to be a tuple of topics", item.needs)
+        case PublicPages():
+            parts = {"blueprint": item.blueprint}
         case AdminPages():
             parts = {"blueprint": item.blueprint}
             _expect(isinstance(item.title, str) and bool(item.title.strip()), what, "a title", item.title)

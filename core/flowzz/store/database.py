@@ -49,6 +49,20 @@ class Sessions:
         with Session(self._reader, expire_on_commit=False) as session, session.begin():
             yield session
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """A session that only reads, and sees the database throughout as it was at its first statement.
+
+        For reading much, and for figures that must agree with each other. It may take long: on SQLite it neither
+        waits for a writer nor keeps one waiting, on PostgreSQL it is a read-only REPEATABLE READ transaction.
+        """
+        with self._reading() as session:
+            if self.engine.dialect.name == "postgresql":
+                session.connection(
+                    execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+                )
+            yield session
+
     def ping(self) -> bool:
         """True when the database answers a query; it takes 5 s at most to say that PostgreSQL does not."""
         try:

@@ -1,0 +1,12 @@
+"""The four kinds of report: each turns rows into a Document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from flowzz_report.document import Document
+from flowzz_report.payload import ReportType
+from flowzz_report.reports import sales
+from flowzz_report.reports.inquiry import Inquiry
+
+BUILDERS: Mapping[ReportType, Callable[[Inquiry], Document]] = {ReportType.SALES: sales.build}

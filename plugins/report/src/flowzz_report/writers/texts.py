@@ -1,0 +1,25 @@
+"""Text from strangers, made harmless for spreadsheets.
+
+A spreadsheet takes a cell that begins with one of a few signs for a formula, and a formula can run programs or send
+data away (CWE-1236). Which signs is OWASP's list, with the full-width forms that Excel reads alike.
+"""
+
+from __future__ import annotations
+
+import re
+
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+LONGEST = 32_767
+"""Characters a cell may hold (Excel's specifications)."""
+
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
+
+
+def clean(text: str, longest: int = LONGEST) -> str:
+    """Without what neither XML nor a page can hold, and no longer than a cell."""
+    cleaned = _UNPRINTABLE.sub("\ufffd", text)
+    return cleaned if len(cleaned) <= longest else f"{cleaned[: longest - 1]}…"
+
+
+def looks_like_formula(text: str) -> bool:
+    return text.lstrip(" \u00a0").startswith(FORMULA_SIGNS) or text.startswith(FORMULA_SIGNS)
