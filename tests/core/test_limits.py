@@ -13,7 +13,7 @@ from flowzz.app import Flowzz
 from flowzz.errors import ConfigurationError, InvalidRequest
 from flowzz.jobs.context import JobContext
 from flowzz.jobs.definition import JobDefinition, job
-from flowzz.jobs.limits import Concurrency, RateLimit
+from flowzz.jobs.limits import Concurrency, RateLimit, limit_key
 from flowzz.jobs.options import EnqueueOptions
 from flowzz.jobs.payload import Payload
 from flowzz.jobs.state import JobState
@@ -86,6 +86,23 @@ def test_a_limit_that_makes_no_sense_is_refused_by_name(limits: list[object], pr
 
     with pytest.raises(ConfigurationError, match=message):
         job("probe.x", queue="probe", limits=limits, priority=priority)(handler)  # type: ignore[arg-type]
+
+
+class Sent(Payload):
+    empresa_id: str
+    to: str
+
+    @property
+    def pair(self) -> str:
+        return f"{self.empresa_id}/{self.to}"
+
+
+def test_a_limit_may_count_by_a_property_of_the_payload() -> None:
+    def handler(ctx: JobContext, data: Sent) -> None: ...
+
+    definition = job("probe.y", queue="probe", limits=[RateLimit("pair", 1, per=timedelta(1), by="pair")])(handler)
+    (key,) = (limit_key(limit, Sent(empresa_id="a", to="7")) for limit in definition.limits)
+    assert key == "pair:a/7"
 
 
 def test_explain_names_the_one_thing_that_holds_a_job_up(app: Flowzz, redis_url: str, tmp_path: Path) -> None:

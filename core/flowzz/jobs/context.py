@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from flowzz.errors import JobCanceled, LeaseLost, ReleaseJob, Snoozed
-from flowzz.jobs.connection import Connection
+from flowzz.jobs.connection import Connection, ConnectionState
 from flowzz.jobs.notifications import Notification, Notified
 from flowzz.jobs.options import EnqueueOptions
 from flowzz.jobs.sources import DataSource
@@ -46,6 +46,13 @@ class StorePort(Protocol):
 
     def connections(self, plugin: str, *, active_only: bool = True) -> Sequence[Connection]:
         """Every company's connections to the plugin's upstream, oldest first."""
+        ...
+
+    def set_connection_state(self, connection_id: str, state: ConnectionState, reason: str | None) -> None:
+        """Pause a connection that a person has to look at, and say why; NotFound when there is none.
+
+        For refused credentials raise NeedsCredentials instead.
+        """
         ...
 
 

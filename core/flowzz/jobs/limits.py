@@ -42,7 +42,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """At most ``count`` starts in any window of ``per``, for each value of the payload's field ``by``.
+    """At most ``count`` starts in any window of ``per``, for each value of the payload's field or property ``by``.
 
     ``name`` is shared: jobs that name the same limit share it, in all queues; it holds no ``:``, which stands between
     name and value. Without ``by`` it is one limit for all.
@@ -56,7 +56,10 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class Concurrency:
-    """At most ``count`` at a time, for each value of the payload's field ``by``; the slots of a lost worker return."""
+    """At most ``count`` at a time, for each value of the payload's field or property ``by``.
+
+    The slots of a lost worker return.
+    """
 
     name: str
     count: int
@@ -81,9 +84,13 @@ def check_limits(limits: tuple[Limit, ...], model: type[BaseModel]) -> str | Non
         per = limit.per if isinstance(limit, RateLimit) else timedelta(1)
         if problem := Rate(limit.count, per).problem:
             return f"limit {limit.name!r}: {problem}"
-        if limit.by is not None and limit.by not in model.model_fields:
+        if limit.by is not None and not _has(model, limit.by):
             return f"limit {limit.name!r}: the payload has no field {limit.by!r}"
     return None
+
+
+def _has(model: type[BaseModel], name: str) -> bool:
+    return name in model.model_fields or isinstance(getattr(model, name, None), property)
 
 
 def parse_rate(text: str) -> Rate:

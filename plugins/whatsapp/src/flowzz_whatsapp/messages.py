@@ -1,0 +1,181 @@
+"""The log of messages: what is about to be sent is on record before it is, so that nothing is blindly sent twice.
+
+Meta knows no idempotency key. A row in state ``sending`` was handed over, or was about to be; only the execution that
+put it there learns the answer. Whoever else finds it so (a rerun after a crash) marks it ``unknown`` and waits for its
+status webhook. An attempt begins only from ``waiting`` or ``failed``, so at most one is ever under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Update, case, select, update
+from sqlalchemy.orm import Session
+
+from flowzz.clock import now
+from flowzz.errors import Permanent
+from flowzz.jobs.connection import Connection
+from flowzz.jobs.context import StorePort
+from flowzz.store.bulk import insert_missing
+from flowzz_whatsapp.client import Taken
+from flowzz_whatsapp.connection import WhatsAppConnection
+from flowzz_whatsapp.models import contacts, messages
+from flowzz_whatsapp.numbers import match_key
+from flowzz_whatsapp.payloads import SendMessage
+from flowzz_whatsapp.reconciling import attach
+from flowzz_whatsapp.states import BEFORE_ACCEPTED, IN_FLIGHT, State
+
+Row = Mapping[str, Any]
+
+HELD = "held_for_quality_assessment"
+
+
+def correlation_of(job_id: str) -> str:
+    """What Meta echoes of a job's message in each of its statuses."""
+    return f"job:{job_id}"
+
+
+class MessageLog:
+    """The rows of ``whatsapp_messages``; each call is one transaction or two."""
+
+    def __init__(self, store: StorePort) -> None:
+        self._store = store
+
+    def begin(self, job_id: str, data: SendMessage, connection: Connection, settings: WhatsAppConnection) -> Row:
+        """Put an attempt on record; the message's row as it stands now.
+
+        ``sending`` with ``is_ours`` says that the caller, and nobody else, may send. Any other state says what is
+        known from an earlier run; one that was ``sending`` is ``unknown`` by now. Raises Permanent when the job's id
+        was used for another message before.
+        """
+        fresh = _new_row(job_id, data, connection, settings)
+        with self._store.session() as session:
+            if insert_missing(session, messages, [fresh], ("correlation",)):
+                query = select(messages.c.id).where(messages.c.correlation == fresh["correlation"])
+                return {**fresh, "id": session.scalar(query), "is_ours": True}
+            row = _locked(session, fresh["correlation"])
+            if row["fingerprint"] != fresh["fingerprint"]:
+                raise Permanent(
+                    f"a job with the id {job_id} sent another message before (row {row['id']}); its id is what keeps "
+                    "it from being sent twice, so give each message a job id of its own"
+                )
+            return _resumed(session, row)
+
+    def took(self, row: Row, taken: Taken) -> State:
+        """Meta took the message; where it stands now, statuses included that came before the answer."""
+        state = State.HELD if taken.status == HELD else State.ACCEPTED
+        at, unsaid = now(), messages.c.state.in_(BEFORE_ACCEPTED)
+        change = (
+            update(messages)
+            .where(messages.c.id == row["id"])
+            .values(
+                # A status that came first knows more than the answer does.
+                state=case((unsaid, state.value), else_=messages.c.state),
+                problem=case((unsaid, None), else_=messages.c.problem),
+                error_code=case((unsaid, None), else_=messages.c.error_code),
+                message_id=taken.message_id,
+                wa_id=taken.wa_id,
+                user_id=taken.user_id,
+                accepted_at=at,
+                updated_at=at,
+                throttles=0,
+            )
+        )
+        with self._store.session() as session:
+            session.execute(change)
+        # In a transaction of its own: one that comes in just now sees our wamid, or is seen by us.
+        with self._store.session() as session:
+            attach(session, row["company_id"], [taken.message_id])
+            return State(session.scalar(select(messages.c.state).where(messages.c.id == row["id"])) or state)
+
+    def refused(
+        self, row: Row, state: State, problem: str, *, code: int | None = None, throttled: bool = False
+    ) -> None:
+        """Meta surely did not take it: ``waiting`` for the next attempt, or ``failed``."""
+        at = now()
+        values: dict[str, Any] = {"state": state.value, "problem": problem, "error_code": code, "updated_at": at}
+        values["throttles"] = messages.c.throttles + 1 if throttled else messages.c.throttles
+        if state is State.FAILED:
+            values["failed_at"] = at
+        self._change(_in_flight(row).values(values))
+
+    def lost(self, row: Row, problem: str) -> None:
+        """It may have been taken: ``unknown`` until a status says more."""
+        at = now()
+        self._change(_in_flight(row).values(state=State.UNKNOWN.value, problem=problem, unknown_at=at, updated_at=at))
+
+    def last_incoming(self, company_id: str, phone_number_id: str, recipient: str) -> datetime | None:
+        """When the person last wrote to this sender, as far as webhooks told; None when none did."""
+        query = select(contacts.c.last_incoming_at).where(
+            contacts.c.company_id == company_id,
+            contacts.c.phone_number_id == phone_number_id,
+            contacts.c.contact_key == match_key(recipient),
+        )
+        with self._store.session() as session:
+            return session.scalar(query)
+
+    def _change(self, change: Update) -> None:
+        with self._store.session() as session:
+            session.execute(change)
+
+
+def _in_flight(row: Row) -> Update:
+    """A change that counts only while nothing better is known of the message."""
+    return update(messages).where(messages.c.id == row["id"], messages.c.state.in_(IN_FLIGHT))
+
+
+def _locked(session: Session, correlation: str) -> Row:
+    query = select(messages).where(messages.c.correlation == correlation).with_for_update()
+    return dict(session.execute(query).mappings().one())
+
+
+def _resumed(session: Session, row: Row) -> Row:
+    """What a run that finds the row does with it."""
+    at = now()
+    never_taken = row["state"] == State.FAILED and row["message_id"] is None
+    if row["state"] == State.WAITING or never_taken:
+        change: dict[str, Any] = {
+            "state": State.SENDING.value,
+            "attempts": row["attempts"] + 1,
+            "requested_at": at,
+            "failed_at": None,
+        }
+    elif row["state"] == State.SENDING:
+        change = {
+            "state": State.UNKNOWN.value,
+            "unknown_at": at,
+            "problem": "the run that sent it ended before it knew the answer",
+        }
+    else:
+        return {**row, "is_ours": False}
+    session.execute(update(messages).where(messages.c.id == row["id"]).values(**change, updated_at=at))
+    return {**row, **change, "is_ours": change["state"] == State.SENDING}
+
+
+def _new_row(job_id: str, data: SendMessage, connection: Connection, settings: WhatsAppConnection) -> dict[str, Any]:
+    at = now()
+    parts = {"params": data.template_params, "header": data.template_header, "buttons": data.template_buttons}
+    return {
+        "company_id": connection.company_id,
+        "connection_id": connection.id,
+        "phone_number_id": settings.phone_number_id,
+        "job_id": job_id,
+        "correlation": correlation_of(job_id),
+        "fingerprint": data.fingerprint,
+        "recipient": data.to,
+        "match_key": match_key(data.to),
+        "kind": "text" if data.template_name is None else "template",
+        "body": data.message,
+        "template_name": data.template_name,
+        "template_language": data.template_language or (settings.template_language if data.template_name else None),
+        "template_parts": parts if data.template_name else None,
+        "state": State.SENDING.value,
+        "attempts": 1,
+        "throttles": 0,
+        "resend_of": data.resend_of,
+        "created_at": at,
+        "requested_at": at,
+        "updated_at": at,
+    }

@@ -1,0 +1,68 @@
+"""What this distribution gives to Flowzz."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from flowzz.jobs.definition import JobDefinition
+from flowzz.plugins.contributions import ConnectionType, Migrations, Plugin, Sandbox, Schedule, Webhook
+from flowzz.plugins.hookspecs import hookimpl
+from flowzz_whatsapp.checking import check
+from flowzz_whatsapp.connection import PLUGIN, WhatsAppConnection
+from flowzz_whatsapp.models import MIGRATIONS
+from flowzz_whatsapp.sandbox import demo, routes
+from flowzz_whatsapp.send import send_message
+from flowzz_whatsapp.webhooks import (
+    MAX_BYTES,
+    RECOVER_JOB,
+    challenge,
+    companies_to_recover,
+    process_webhook,
+    receive,
+    recover_webhooks,
+)
+
+
+@hookimpl
+def flowzz_jobs() -> Sequence[JobDefinition[Any, Any]]:
+    return [send_message, process_webhook, recover_webhooks]
+
+
+@hookimpl
+def flowzz_schedules() -> Sequence[Schedule]:
+    return [
+        Schedule(
+            name=RECOVER_JOB,
+            job=RECOVER_JOB,
+            cron="* * * * *",
+            payloads=companies_to_recover,
+            description="Picks up webhooks that were stored while the queue was away.",
+        )
+    ]
+
+
+@hookimpl
+def flowzz_webhooks() -> Sequence[Webhook]:
+    return [Webhook(plugin=PLUGIN, receive=receive, challenge=challenge, max_bytes=MAX_BYTES)]
+
+
+@hookimpl
+def flowzz_connection_types() -> Sequence[ConnectionType]:
+    return [ConnectionType(plugin=PLUGIN, title="WhatsApp", model=WhatsAppConnection, check=check)]
+
+
+@hookimpl
+def flowzz_migrations() -> Sequence[Migrations]:
+    return [MIGRATIONS]
+
+
+@hookimpl
+def flowzz_sandboxes() -> Sequence[Sandbox]:
+    return [
+        Sandbox(plugin=PLUGIN, blueprint=routes.sandbox_blueprint, connection=demo.connection_fields, demo=demo.run)
+    ]
+
+
+plugin = Plugin(name=PLUGIN, title="WhatsApp", api=">=1.2,<2", hooks=sys.modules[__name__])
