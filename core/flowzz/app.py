@@ -42,10 +42,10 @@ from flowzz.queues.engine import Queues
 from flowzz.queues.fields import Envelope, dump_call
 from flowzz.queues.health import health_of, unreachable
 from flowzz.queues.lanes import Lane, key_of
+from flowzz.queues.new_job import NewJob
 from flowzz.queues.pauses import PauseKind
 from flowzz.queues.records import QueueStats
 from flowzz.queues.schedules import FireReply
-from flowzz.queues.transitions import NewJob
 from flowzz.settings import Settings
 from flowzz.store import Store
 

@@ -24,7 +24,8 @@ from flowzz.queues import keys
 from flowzz.queues.engine import Queues
 from flowzz.queues.explain import Reason
 from flowzz.queues.fields import ENTRY
-from flowzz.queues.transitions import Claim, NewJob
+from flowzz.queues.new_job import NewJob
+from flowzz.queues.transitions import Claim
 from flowzz.settings import Settings
 from flowzz.workers import Worker
 from support.engine import completed, ended, failure_text, new_job, step
@@ -218,12 +219,6 @@ def test_a_child_that_plain_rq_put_behind_our_job_runs(queues: Queues, raw: redi
 
 
 class TestThroughTheApp:
-    @pytest.fixture
-    def app(self, settings: Settings) -> Iterator[Flowzz]:
-        with Flowzz.open(settings, plugins=PluginHost.of([plugin])) as opened:
-            opened.store.migrate()
-            yield opened
-
     def test_a_chain_runs_in_order(self, app: Flowzz) -> None:
         ids = app.chain([("probe.work", {}), ("probe.work", {"failUntil": 1}), ("probe.work", {})])
         assert [app.queues.job(i).state.value for i in ids] == ["waiting", "deferred", "deferred"]

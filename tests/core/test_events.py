@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from itertools import islice
 
@@ -16,13 +15,6 @@ from flowzz.queues import keys
 from flowzz.queues.engine import Queues
 from flowzz.queues.events import GAP, Event
 from support.engine import completed, ended, new_job, step
-
-
-@pytest.fixture
-def queues(redis_url: str) -> Iterator[Queues]:
-    opened = Queues.open(redis_url)
-    yield opened
-    opened.close()
 
 
 def told(events: list[Event]) -> list[tuple[str, str | None, str, str | None]]:

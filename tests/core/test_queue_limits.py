@@ -85,12 +85,6 @@ def limits(app: Flowzz) -> Limits:
     return Limits(app)
 
 
-@pytest.fixture
-def raw(redis_url: str) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(redis_url) as client:
-        yield client
-
-
 def put(app: Flowzz, *ids: str, queue: str = "sync") -> None:
     app.queues.transitions.enqueue([new_job(job_id, queue=queue) for job_id in ids])
 

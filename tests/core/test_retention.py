@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 
-import pytest
 import redis
 
 from flowzz.app import Flowzz
@@ -24,19 +22,6 @@ from support.engine import completed, ended, new_job, step
 from support.probe import plugin
 
 DAY = 86400
-
-
-@pytest.fixture
-def queues(redis_url: str) -> Iterator[Queues]:
-    opened = Queues.open(redis_url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def raw(redis_url: str) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(redis_url) as client:
-        yield client
 
 
 def finish(queues: Queues, kind: str, *ids: str, queue: str = "sync", payload: object = None) -> None:

@@ -53,12 +53,6 @@ LANE = "5|loja-1|probe.limited|r:probe.phone:,c:probe.company:loja-1"
 
 
 @pytest.fixture
-def raw(redis_url: str) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(redis_url) as client:
-        yield client
-
-
-@pytest.fixture
 def app(home: Path, redis_url: str) -> Iterator[Flowzz]:
     settings = Settings.load(home=home, redis_url=redis_url, heartbeat=0.2, lease=1, sweep=0.2, shutdown_grace=10)
     plugins = PluginHost.of(["support.probe:plugin", "support.rough:plugin"])

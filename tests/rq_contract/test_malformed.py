@@ -39,6 +39,8 @@ UNREADABLE: dict[str, dict[str, str | bytes]] = {
     **{f"deep-{depth}": {"data": GOOD.replace("{}", "[" * depth + "]" * depth, 1)} for depth in range(100, 1000, 100)},
     "no-call": {"data": '{"job": "probe.work"}'},
     "wrong-types": {"data": '[["flowzz"], 7, {"a": 1}, []]'},
+    "other-callable": {"data": GOOD.replace(ENTRY, "os.path.join", 1)},
+    "other-callable-of-ours": {"data": GOOD.replace(ENTRY, "flowzz.workers.entry._app", 1)},
     "no-arguments": {"data": json.dumps([ENTRY, None, [], {}])},
     "name-of-wrong-type": {"data": json.dumps([ENTRY, None, [7, {}], {}])},
     "empty": {"data": ""},

@@ -15,7 +15,8 @@ from flowzz.jobs.state import JobState
 from flowzz.queues import keys
 from flowzz.queues.admission import Admission
 from flowzz.queues.engine import Queues
-from flowzz.queues.transitions import Claim, NewJob
+from flowzz.queues.new_job import NewJob
+from flowzz.queues.transitions import Claim
 from flowzz.workers.sweeper import Sweeper
 from rq_contract.conftest import Fetch
 from support.engine import completed, ended, failure_text, new_job, step

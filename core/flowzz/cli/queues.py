@@ -9,7 +9,8 @@ from flowzz.cli.session import Session, pass_session
 from flowzz.queues.pauses import PauseKind
 from flowzz.queues.records import QueueStats
 
-COLUMNS = ("queue", "waiting", "active", "delayed", "completed", "failed", "parked", "workers", "oldest", "state")
+COUNTS = ("waiting", "active", "delayed", "deferred", "completed", "failed", "parked", "workers")
+COLUMNS = ("queue", *COUNTS, "oldest", "state")
 
 
 @click.group("queues", invoke_without_command=True)
@@ -61,5 +62,5 @@ def _row(queue: QueueStats) -> tuple[object, ...]:
     oldest = "" if queue.oldest_waiting_s is None else duration(queue.oldest_waiting_s)
     state = queue.problem or (f"paused: {queue.pause_reason}" if queue.is_paused else "")
     waiting = queue.waiting + queue.paused
-    counts = (waiting, queue.active, queue.delayed, queue.completed, queue.failed, queue.parked, queue.workers)
-    return (queue.name, *counts, oldest, state)
+    soon = (waiting, queue.active, queue.delayed, queue.deferred)
+    return (queue.name, *soon, queue.completed, queue.failed, queue.parked, queue.workers, oldest, state)

@@ -10,46 +10,17 @@ import json
 import random
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from flowzz.queues.admission import PLAIN, Admission
 from flowzz.queues.connection import Clients, redis_errors
-from flowzz.queues.fields import Envelope, dump_call, name_of
+from flowzz.queues.fields import name_of
 from flowzz.queues.keys import STEPS, WAKE
-from flowzz.queues.lanes import Lane
 from flowzz.queues.lua import Script
 from flowzz.queues.mending import Mended, Mender
+from flowzz.queues.new_job import NewJob
 from flowzz.queues.schedules import FireOutcome, FireReply
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewJob:
-    """A validated job on its way in. ``due`` is Unix ms, ``'in:<ms>'`` from Redis's now, or '' for at once."""
-
-    id: str
-    queue: str
-    payload: Any
-    envelope: Envelope
-    timeout_s: int
-    due: str = ""
-    lane: Lane = field(default_factory=Lane)
-    admission: Admission = PLAIN
-
-    def arguments(self) -> list[str | int]:
-        return [
-            self.id,
-            self.queue,
-            dump_call(self.envelope.job, self.payload),
-            self.envelope.dump(),
-            self.envelope.job,
-            self.timeout_s,
-            self.due,
-            self.lane.name,
-            self.lane.rules,
-            self.admission.dump(),
-        ]
 
 
 @dataclass(slots=True)
@@ -132,7 +103,7 @@ class Rescued:
 
 
 UNPARKED_AT_ONCE = 1000
-"""Jobs of one queue that a call of ``unpark`` moves, as in the script."""
+"""Jobs that a call of ``unpark`` moves at most, as in the script."""
 FRESH = (0, 0, b"", b"")
 """Attempts made, times stalled, checkpoint and RQ's own retries of a job that never ran."""
 
@@ -343,11 +314,9 @@ class Transitions:
 
     def unpark(self, jobs: Sequence[str], *, some: bool = False) -> int:
         """Jobs parked for want of one of these names wait again; how many. ``some`` looks at a page of each queue."""
-        if not jobs:
-            return 0
-        moved = waiting = int(self._run("unpark", [random.random() if some else "", *jobs]))  # noqa: S311 - a place
-        while waiting >= UNPARKED_AT_ONCE and not some:
-            waiting = int(self._run("unpark", ["", *jobs]))
+        moved, waiting = 0, UNPARKED_AT_ONCE if jobs else 0
+        while waiting == UNPARKED_AT_ONCE:
+            waiting = int(self._run("unpark", [random.random() if some else "", *jobs]))  # noqa: S311 - a place
             moved += waiting
         return moved
 

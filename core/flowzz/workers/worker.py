@@ -58,13 +58,12 @@ class Worker:
         concurrency: int | None = None,
         limits: Limits = Limits(),  # noqa: B008 - a frozen value
     ) -> None:
-        settings = app.settings
         self.app = app
         self.name = name or f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:6]}"
-        self.queues = list(queues or _split(settings.queues) or app.plugins.queues)
+        self.queues = list(queues or _split(app.settings.queues) or app.plugins.queues)
         if not self.queues:
             raise ConfigurationError("this worker has no queue to serve: no plugin registers a job, and none is named")
-        self.concurrency = concurrency or settings.concurrency
+        self.concurrency = concurrency or app.settings.concurrency
         self._transitions = app.queues.transitions
         self._held: dict[str, Held] = {}
         self._held_lock = threading.Lock()
@@ -76,9 +75,8 @@ class Worker:
         self._asked = False
         self._replaced = ""
         self._limits = limits
-        self._share = (
-            self.concurrency + 1
-        ) // 2  # so that handlers run what one step claimed while Redis does the next
+        # Half, so that handlers run what one step claimed while Redis does the next.
+        self._share = (self.concurrency + 1) // 2
         self._claimed = 0
         self._worked_s = 0.0
         self._address = ""
@@ -92,18 +90,26 @@ class Worker:
         self._pen = Pen(app)
         self._loop = EventLoop()
         self._pulse = Pulse()
-        self._overseer = Overseer(
+        self._overseer = self._watched()
+        self._keeper = self._kept()
+
+    def _watched(self) -> Overseer:
+        settings = self.app.settings
+        return Overseer(
             every=settings.heartbeat,
             timeout_grace=settings.timeout_grace,
             watchdog=settings.watchdog,
-            max_memory=limits.max_memory,
+            max_memory=self._limits.max_memory,
             pulse=self._pulse,
             held=self._holding,
             give_up=self._give_up,
             replace=self.replace,
-            reconnect=app.queues.reconnect,
+            reconnect=self.app.queues.reconnect,
         )
-        self._keeper = LeaseKeeper(
+
+    def _kept(self) -> LeaseKeeper:
+        settings = self.app.settings
+        return LeaseKeeper(
             self._transitions,
             self.name,
             self.queues,

@@ -3,8 +3,8 @@
 -- ARGV: 1 '' to look at all, or a number from 0 to below 1: at one page of each queue about there; then the job
 --       names that are registered here (a parked job's name is its flowzz_note).
 -- Events: waiting.
--- Returns: how many jobs wait again, at most 1000 a queue: then call it again. What plain RQ canceled or deleted meanwhile
---   does not wait.
+-- Returns: how many jobs wait again, at most 1000: then call it again. What plain RQ canceled or deleted meanwhile does not
+--   wait.
 -- @include time
 -- @include events
 -- @include place
@@ -30,10 +30,12 @@ local function look(queue, id)
   return false, true
 end
 
+local moved = 0
+
 local function unpark(queue)
   local parked = redis.pcall('ZCARD', K.parked .. queue)
-  if type(parked) ~= 'number' or parked == 0 then return 0 end
-  local at, moved = 0, 0
+  if type(parked) ~= 'number' or parked == 0 then return end
+  local at, before = 0, moved
   if ARGV[1] ~= '' then at = math.max(0, math.min(math.floor(ARGV[1] * parked) - PAGE / 2, parked - PAGE)) end
   repeat
     local ids = redis.call('ZRANGE', K.parked .. queue, at, at + PAGE - 1)
@@ -44,13 +46,11 @@ local function unpark(queue)
       if moved == MOST then break end
     end
   until ARGV[1] ~= '' or #ids < PAGE or moved == MOST
-  if moved > 0 then wake(queue) end
-  return moved
+  if moved > before then wake(queue) end
 end
 
-local moved = 0
 for _, queue_key in ipairs(redis.call('SMEMBERS', K.queues)) do
-  moved = moved + unpark(string.sub(queue_key, #K.queue + 1))
+  if moved < MOST then unpark(string.sub(queue_key, #K.queue + 1)) end
 end
 publish()
 return moved
