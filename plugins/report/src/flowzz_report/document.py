@@ -52,7 +52,7 @@ class Chart:
 class Table:
     """``name`` is short, for the tab of a sheet. ``total`` is the last row, or None. ``note`` stands under it.
 
-    ``in_pdf`` False keeps the rows out of a PDF, not the charts.
+    ``in_pdf`` False keeps the rows out of a PDF, not the charts; ``pdf_rows`` limits them there.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Table:
     total: Row | None = None
     note: str = ""
     in_pdf: bool = True
+    pdf_rows: int | None = None
     charts: tuple[Chart, ...] = ()
 
 

@@ -36,6 +36,7 @@ from flowzz_report.reports.inquiry import Inquiry, missing
 from flowzz_report.selection import topics_of
 from flowzz_report.storage import Storage
 from flowzz_report.writers.csv_file import write_csv
+from flowzz_report.writers.pdf_file import write_pdf
 from flowzz_report.writers.xlsx_file import write_xlsx
 
 PLUGIN = "report"
@@ -179,7 +180,12 @@ def _xlsx(document: Document, path: Path, _settings: ReportSettings, wrote: Call
     write_xlsx(document, path, path.parent, wrote)
 
 
+def _pdf(document: Document, path: Path, settings: ReportSettings, _wrote: Callable[[int], None]) -> None:
+    write_pdf(document, path, settings)
+
+
 _WRITERS: dict[Format, Callable[[Document, Path, ReportSettings, Callable[[int], None]], None]] = {
+    Format.PDF: _pdf,
     Format.XLSX: _xlsx,
     Format.CSV: write_csv,
 }

@@ -213,6 +213,7 @@ def _by_client(rows: Rows, inquiry: Inquiry, _sums: Sums) -> Table:
             (row[0] or UNNAMED, row[1], row[2], each.orders, each.sales, each.revenue)
             for row, each in ((row, Sums(*row[3:])) for row in found)
         ],
+        pdf_rows=25,
         note=" ".join(
             [f"Os {MOST_CLIENTS} maiores por receita."] * (len(found) == MOST_CLIENTS) + [f"{said}."] * bool(nameless)
         ),

@@ -11,7 +11,7 @@ from xlsxwriter.worksheet import Worksheet
 from flowzz_report.document import Chart, Table
 
 KINDS = {"line": {"type": "line"}, "columns": {"type": "column"}, "bars": {"type": "bar"}}
-COLOURS = ("#0f766e", "#d97706", "#1d4ed8")
+COLOURS = ("#0b6b63", "#d97706", "#1d4ed8")
 WIDTH_PX, HEIGHT_PX, ROWS_HIGH = 620, 300, 16
 MUTED = "#64748b"
 

@@ -22,7 +22,7 @@ from flowzz_report.writers.charts_xlsx import add_charts
 from flowzz_report.writers.texts import clean, looks_like_formula
 
 SUMMARY = "Resumo"
-INK, MUTED, ACCENT, PAPER, RULE = "#16202e", "#64748b", "#0f766e", "#f1f5f4", "#cbd5d1"
+INK, MUTED, ACCENT, PAPER, RULE = "#16202e", "#64748b", "#0b6b63", "#f1f5f4", "#cbd5d1"
 FONT = {"font_name": "Calibri", "font_size": 11, "font_color": INK, "valign": "vcenter"}
 WIDEST = 60
 SUBTOTAL_OF_SHOWN = 109
