@@ -10,12 +10,12 @@ from flowzz.plugins.host import PluginHost
 def create_sandbox(plugins: PluginHost) -> Flask:
     """An application of its own, to be served on a loopback port of its own; ``GET /`` lists the sandboxes."""
     app = Flask("flowzz_sandbox", static_folder=None)
-    names = sorted(plugins.sandboxes)
-    for name in names:
-        app.register_blueprint(plugins.sandboxes[name].blueprint(), url_prefix=f"/{name}")
+    blueprints = {name: one.blueprint() for name, one in sorted(plugins.sandboxes.items()) if one.blueprint}
+    for name, blueprint in blueprints.items():
+        app.register_blueprint(blueprint, url_prefix=f"/{name}")
 
     @app.get("/")
     def index() -> dict[str, list[str]]:
-        return {"sandboxes": [f"/{name}" for name in names]}
+        return {"sandboxes": [f"/{name}" for name in blueprints]}
 
     return app

@@ -165,7 +165,8 @@ class Demonstration:
 
     def _begin(self, plugin: str, sandbox: Sandbox, company_id: str) -> None:
         url = f"{self._here.sandbox_url}/{plugin}"
-        door = self._connect(plugin, sandbox, company_id, url) if plugin in self._plugins.connection_types else None
+        fields = sandbox.connection(url) if sandbox.connection and plugin in self._plugins.connection_types else None
+        door = None if fields is None else self._connect(plugin, fields, company_id)
         session = Session(plugin, company_id, self._user_id(), url, door, self._backend)
         try:
             sandbox.demo(session)
@@ -181,10 +182,10 @@ class Demonstration:
             raise NotFound(f"the demo's user {self._login.email} was removed meanwhile")
         return user.id
 
-    def _connect(self, plugin: str, sandbox: Sandbox, company_id: str, url: str) -> Door:
+    def _connect(self, plugin: str, fields: Mapping[str, Any], company_id: str) -> Door:
         """The demo company's connection to the sandbox, which is at another port each time."""
         kind = connection_type(self._plugins, plugin)
-        config, sealed = split(plugin, kind.model, sandbox.connection(url))
+        config, sealed = split(plugin, kind.model, fields)
         store = self._here.store
         for one in store.connections(plugin, active_only=False):
             if one.company_id == company_id:

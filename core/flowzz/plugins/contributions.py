@@ -254,16 +254,17 @@ class Sandbox:
     """A Flask blueprint that plays the upstream, for tests, demos and third parties.
 
     ``blueprint`` makes a fresh one; the host mounts it under ``/<plugin>``. ``connection`` gives the connection
-    fields that reach it at a base URL. ``demo`` runs each of the plugin's jobs once.
+    fields that reach it at a base URL. ``demo`` runs each of the plugin's jobs once. A plugin without an upstream has
+    a demo alone: the other two are None.
 
     ``needs``: topics of data sources that the demo reads from. Such a demo begins when the jobs of all demos that need
     nothing have ended, so it finds what they stored.
     """
 
     plugin: str
-    blueprint: Callable[[], Any]
-    connection: Callable[[str], Mapping[str, Any]]
     demo: Callable[[DemoSession], None]
+    blueprint: Callable[[], Any] | None = None
+    connection: Callable[[str], Mapping[str, Any]] | None = None
     needs: tuple[str, ...] = ()
     source: str = field(default="", compare=False)
 

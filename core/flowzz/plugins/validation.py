@@ -134,7 +134,9 @@ def _check_single(
         case Migrations():
             _expect((item.folder / "versions").is_dir(), what, "a folder that holds 'versions'", str(item.folder))
         case Sandbox():
-            parts = {"blueprint": item.blueprint, "connection": item.connection, "demo": item.demo}
+            upstream = {"blueprint": item.blueprint, "connection": item.connection}
+            has_upstream = any(part is not None for part in upstream.values())
+            parts = {"demo": item.demo, **(upstream if has_upstream else {})}
             _expect(isinstance(item.needs, tuple), what, "needs to be a tuple of topics", item.needs)
         case PublicPages():
             parts = {"blueprint": item.blueprint}

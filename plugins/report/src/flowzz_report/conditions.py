@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ConfigDict, Field
@@ -13,6 +14,7 @@ from sqlalchemy import ColumnElement, and_, false, func, or_
 from flowzz.jobs.payload import Payload
 from flowzz.plugins.contributions import DataColumn
 from flowzz_report.period import Period
+from flowzz_report.topics import STATES
 
 Scalar = str | int | float | bool | None
 MOST_VALUES = 200
@@ -185,10 +187,11 @@ def described(columns: Mapping[str, DataColumn], where: Mapping[str, Condition])
     """Each condition in Portuguese: "Produto: Kit ou Creme"."""
     for name, condition in where.items():
         parts = []
+        names = STATES if name == "state" else {}
         if condition.any_of is not None:
-            parts.append(" ou ".join(_said(value) for value in condition.any_of))
+            parts.append(" ou ".join(_said(value, names) for value in condition.any_of))
         if condition.none_of is not None:
-            parts.append("exceto " + " e ".join(_said(value) for value in condition.none_of))
+            parts.append("exceto " + " e ".join(_said(value, names) for value in condition.none_of))
         if condition.low is not None:
             parts.append(f"a partir de {_said(condition.low)}")
         if condition.high is not None:
@@ -198,9 +201,9 @@ def described(columns: Mapping[str, DataColumn], where: Mapping[str, Condition])
         yield f"{columns[name].title}: {', '.join(parts)}"
 
 
-def _said(value: Scalar) -> str:
+def _said(value: Scalar, names: Mapping[str, str] = MappingProxyType({})) -> str:
     if value is None:
         return "não informado"
     if isinstance(value, bool):
         return "sim" if value else "não"
-    return str(value)
+    return names.get(str(value), str(value))

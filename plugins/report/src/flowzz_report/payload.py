@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_snake
@@ -21,6 +21,7 @@ LATEST = date(2100, 12, 31)
 MOST_CONDITIONS = 20
 MOST_COLUMNS = 30
 MOST_GROUPS = 4
+MOST_PDF_COLUMNS = 12
 
 
 class ReportType(StrEnum):
@@ -107,6 +108,11 @@ class GenerateReport(Payload):
     @model_validator(mode="after")
     def _columns_exist(self) -> Self:
         check_selection(self.report_type.value, self.filters)
+        shown = len(self.filters.columns) + len(self.filters.group_by)
+        if self.format is Format.PDF and shown > MOST_PDF_COLUMNS:
+            raise ValueError(
+                f"filters: a page has room for {MOST_PDF_COLUMNS} columns, got {shown}; ask for xlsx or csv"
+            )
         return self
 
     @property
@@ -120,6 +126,3 @@ class GeneratedReport(Result):
     report_id: str
     file_url: str
     generated_at: datetime
-
-
-Kind = Literal["sales", "leads", "performance", "custom"]

@@ -102,3 +102,17 @@ AD_PERFORMANCE = Topic(
 """One row an ad and day."""
 
 TOPICS: Mapping[str, Topic] = {topic.name: topic for topic in (SALES, AD_PERFORMANCE)}
+
+_WIDTHS = {"text": 18, "datetime": 17, "date": 12, "boolean": 9}
+_OWN_WIDTHS = {
+    "uf": 7,
+    "currency": 8,
+    "state": 13,
+    "order_number": 15,
+    **dict.fromkeys(("product", "client", "campaign", "ad_set", "ad", "offer", "utm_campaign"), 28),
+}
+
+
+def width_of(column: DataColumn) -> int:
+    """How wide a column wants to be, in characters."""
+    return _OWN_WIDTHS.get(column.name, _WIDTHS.get(column.kind, 15))

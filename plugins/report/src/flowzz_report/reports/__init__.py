@@ -6,7 +6,12 @@ from collections.abc import Callable, Mapping
 
 from flowzz_report.document import Document
 from flowzz_report.payload import ReportType
-from flowzz_report.reports import sales
+from flowzz_report.reports import custom, leads, performance, sales
 from flowzz_report.reports.inquiry import Inquiry
 
-BUILDERS: Mapping[ReportType, Callable[[Inquiry], Document]] = {ReportType.SALES: sales.build}
+BUILDERS: Mapping[ReportType, Callable[[Inquiry], Document]] = {
+    ReportType.SALES: sales.build,
+    ReportType.LEADS: leads.build,
+    ReportType.PERFORMANCE: performance.build,
+    ReportType.CUSTOM: custom.build,
+}

@@ -23,7 +23,7 @@ from flowzz_report.reports.measures import (
     values_of,
 )
 from flowzz_report.rows import Rows, previous
-from flowzz_report.topics import SALES, STATES
+from flowzz_report.topics import SALES, STATES, width_of
 from flowzz_report.wording import compared, counted
 
 MOST_PRODUCTS, MOST_CLIENTS, MOST_UTMS = 500, 100, 500
@@ -48,7 +48,6 @@ LISTED = (
     "utm_content",
     "utm_term",
 )
-WIDTHS = {"ordered_at": 17, "product": 32, "offer": 28, "client": 30, "uf": 6, "quantity": 12, "utm_campaign": 26}
 
 
 def build(inquiry: Inquiry) -> Document:
@@ -266,7 +265,7 @@ def _listing(rows: Rows, sums: Sums) -> Listing:
             SALES.columns[name].title,
             SALES.columns[name].kind,
             total=name in ("amount", "quantity"),
-            width=WIDTHS.get(name, 16),
+            width=width_of(SALES.columns[name]),
         )
         for name in LISTED
     )

@@ -17,7 +17,8 @@ STEPS = (1, 2, 2.5, 5, 10)
 
 def chart_of(table: Table, chart: Chart, currency: str) -> dict[str, Any]:
     """``empty`` when there is nothing above 0 to draw. Amounts below 0 are drawn as none."""
-    rows = [row for row in table.rows if row[chart.label] is not None][: chart.limit]
+    drawn = chart.label if chart.shape != "bars" else chart.values[0]
+    rows = [row for row in table.rows if row[drawn] is not None][: chart.limit]
     known = [float(row[place]) for row in rows for place in chart.values if row[place] is not None]
     top = scale(max(known, default=0.0))
     first = chart.values[0]
@@ -44,7 +45,7 @@ def scale(most: float) -> float:
     if most <= 0:
         return 0.0
     raw = most / TICKS
-    magnitude = 10 ** math.floor(math.log10(raw))
+    magnitude: float = 10.0 ** math.floor(math.log10(raw))
     step = next(step for step in STEPS if step * magnitude >= raw * (1 - 1e-9))
     return step * magnitude * TICKS
 
@@ -69,7 +70,8 @@ def _fraction(row: Row, place: int, top: float, chart: Chart) -> float | None:
     value = row[place]
     if value is None:
         return None if chart.shape == "line" else 0.0
-    return min(1.0, max(0.0, float(value) / top)) if top else 0.0
+    share: float = float(value) / top if top else 0.0
+    return min(1.0, max(0.0, share))
 
 
 def _label(value: Any) -> str:

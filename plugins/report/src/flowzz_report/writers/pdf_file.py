@@ -22,13 +22,14 @@ from flowzz_report.writers.texts import clean
 TYPESET = Path(__file__).parent.parent / "typeset"
 LONGEST = 220
 LONG_WORD, BREAK_EVERY = 18, 12
-PORTRAIT_COLUMNS = 8
+DENSE_COLUMNS = 8
+PORTRAIT_COLUMNS = 9
 NUMERIC = ("integer", "decimal", "money", "percent")
 
 
 def write_pdf(document: Document, path: Path, settings: ReportSettings) -> None:
     """Write it whole; one call of the typesetter, which nothing but a kill can interrupt."""
-    import typst  # noqa: PLC0415 - 80 MB of machine code that only a process with a PDF to make should load
+    import typst
 
     logo = settings.logo or TYPESET / "logo.svg"
     copied = path.with_name(f"logo{logo.suffix.lower()}")
@@ -70,6 +71,8 @@ def _data(document: Document, settings: ReportSettings, logo: str) -> dict[str, 
         "notices": [_text(said) for said in document.notices],
         "figures": [_figure(figure, document.currency) for figure in document.figures],
         "across": 3 if len(document.figures) % 4 else 4,
+        # Bytes a value may have to be set in the large size: a card is 57 mm wide, or 43.
+        "roomy": 22 if len(document.figures) % 4 else 11,
         "wide": [chart for chart in charts if chart["shape"] != "bars"],
         "narrow": [chart for chart in charts if chart["shape"] == "bars"],
         "tables": tables,
@@ -99,7 +102,7 @@ def _laid_out(
     if left_out:
         said = wording.counted(left_out, "linha não cabe aqui", "linhas não cabem aqui")
         note = f"{said}; a planilha (XLSX ou CSV) tem todas, e o total as inclui. {note}".strip()
-    size = 8 if len(columns) <= PORTRAIT_COLUMNS else 7
+    size = 8 if len(columns) <= DENSE_COLUMNS else 7
     has_text = any(column.kind == "text" for column in columns)
     return {
         "title": title,
