@@ -55,6 +55,9 @@ BULK = 500
 """Jobs that one script call stores."""
 
 
+NO_OPTIONS = EnqueueOptions()
+
+
 class Flowzz:
     """An open Flowzz. Safe to share between threads; make one a process, after a fork."""
 
@@ -112,7 +115,7 @@ class Flowzz:
         InvalidPayload, PayloadTooLarge, DuplicateJob (nothing was stored), or QueueUnavailable (whether it was stored
         is unknown: repeat with the same id and nonce).
         """
-        return self._store([self.prepare(job, payload, options or EnqueueOptions())])[0]
+        return self._store([self.prepare(job, payload, options or NO_OPTIONS)])[0]
 
     def enqueue_many(self, jobs: Iterable[Submission | tuple[Any, ...]]) -> list[Enqueued]:
         """Validate all of ``(job, payload)`` or ``(job, payload, options)`` and put them into their queues, in order.
@@ -136,7 +139,7 @@ class Flowzz:
 
     def _prepare_part(self, part: str, given: Submission) -> NewJob:
         try:
-            return self.prepare(given.job, given.payload, given.options or EnqueueOptions())
+            return self.prepare(given.job, given.payload, given.options or NO_OPTIONS)
         except FlowzzError as error:
             raise error.about(part) from None
 
@@ -224,16 +227,19 @@ class Flowzz:
         definition = self.plugins.job(job)
         parsed = _parsed(definition, payload)
         document = parsed.model_dump(mode="json", by_alias=True)
+        call = self._written(job, document)
         company = _company(document)
         new = NewJob(
             id=options.job_id or str(uuid.uuid4()),
             queue=definition.queue,
             payload=document,
+            call=call,
             envelope=Envelope(
                 job=job,
                 attempts=options.attempts or definition.rules.attempts,
                 max_stalled=definition.max_stalled,
-                nonce=options.nonce or uuid.uuid4().hex,
+                # An id that is made here is nobody else's, so it tells a repeat by itself.
+                nonce=options.nonce or (uuid.uuid4().hex if options.job_id else ""),
                 company=company,
                 schedule=schedule,
             ),
@@ -257,14 +263,19 @@ class Flowzz:
         )
         if options.depends_on:
             new = replace(new, admission=new.admission.after(options.depends_on, options.on_parent_failure))
+        return new
+
+    def _written(self, job: str, document: Any) -> str:
+        """RQ's ``data`` of the job. Raises InvalidPayload or PayloadTooLarge."""
         try:
-            size = len(dump_call(job, document).encode())
+            call = dump_call(job, document)
+            size = len(call) if call.isascii() else len(call.encode())
         except ValueError as error:
             problem = {"field": "(payload)", "message": f"cannot be written as JSON: {error}"}
             raise InvalidPayload(job, [problem]) from None
         if size > self.settings.max_payload_bytes:
             raise PayloadTooLarge(size, self.settings.max_payload_bytes)
-        return new
+        return call
 
     def fire(self, schedule: Schedule, tick: datetime, *, revision: int | None = None) -> FireReply:
         """Claim one tick of a schedule and enqueue its jobs, unless another process has.
