@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
+import structlog
 from pydantic import BaseModel
 
 from flowzz.clock import now
@@ -48,6 +49,8 @@ from flowzz.queues.records import QueueStats
 from flowzz.queues.schedules import FireReply
 from flowzz.settings import Settings
 from flowzz.store import Store
+
+log = structlog.get_logger("flowzz.app")
 
 HEALTH_WITHIN_S = 1.8
 LARGEST_BATCH = 1000
@@ -304,13 +307,25 @@ class Flowzz:
         )
 
     def _jobs_of(self, schedule: Schedule, run: str) -> list[NewJob]:
+        """A payload that is refused, one company's say, holds the others up no longer than its log line takes.
+
+        Raises what was wrong with the first when none is left.
+        """
         # RQ refuses ids with dots, and schedules have no dashes, so two of them never meet.
-        stem, jobs = f"{schedule.name.replace('.', '-')}-{run}", []
+        stem = f"{schedule.name.replace('.', '-')}-{run}"
+        jobs: list[NewJob] = []
+        refused: list[InvalidRequest] = []
         for place, payload in enumerate(schedule.payloads(self.store)):
             name = f"{stem}-{place}"
             spread = schedule.spread * random.random()  # noqa: S311 - spreads load, guards nothing
             options = EnqueueOptions(job_id=name, nonce=name, delay=spread)
-            jobs.append(self.prepare(schedule.job, payload, options, schedule=schedule.name))
+            try:
+                jobs.append(self.prepare(schedule.job, payload, options, schedule=schedule.name))
+            except InvalidRequest as error:
+                log.error("a payload was refused", schedule=schedule.name, place=place, error=str(error))
+                refused.append(error)
+        if refused and not jobs:
+            raise refused[0]
         return jobs
 
     def data_sources(self, topic: str) -> tuple[DataSource, ...]:

@@ -26,7 +26,7 @@ from support.engine import completed, ended, failure_text, new_job, step
 from support.probe import plugin
 from support.processes import environment, role
 from support.servers import start_valkey
-from support.shop import install
+from support.shop import OF_THIS_HOUSE, install
 from support.waiting import eventually
 from support.working import noted, working
 
@@ -163,7 +163,7 @@ def supervised(rough: Flowzz, home: Path, redis_url: str, tmp_path: Path) -> Sta
     """``flowzz worker --processes 1``: a supervisor and its one worker."""
     site = install(tmp_path / "site", entry="support.rough:plugin", name="rough")
     paths = os.pathsep.join([str(site), str(Path(__file__).parents[1])])
-    env = environment(home, redis_url, {"PYTHONPATH": paths, "FLOWZZ_DISABLED_PLUGINS": "coinzz"})
+    env = environment(home, redis_url, {"PYTHONPATH": paths, "FLOWZZ_DISABLED_PLUGINS": OF_THIS_HOUSE})
 
     @contextmanager
     def started() -> Iterator[subprocess.Popen[bytes]]:
