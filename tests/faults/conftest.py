@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable
 
 import pytest
@@ -16,7 +17,7 @@ COLUMNS = ("points", "lost", "once", "twice", "rerun")
 @pytest.fixture(scope="session")
 def seed() -> int:
     """Of everything random; ``FLOWZZ_SEED`` repeats a run."""
-    return int(os.environ["FLOWZZ_SEED"])
+    return int(os.environ.get("FLOWZZ_SEED") or random.randrange(10**6))
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote
 
@@ -57,17 +56,13 @@ class Lane:
 
     @property
     def name(self) -> str:
-        return f"{self.priority}|{_quoted(self.company)}|{self.job}|{','.join(limit.key for limit in self.limits)}"
+        company = quote(self.company, safe=SAFE)
+        return f"{self.priority}|{company}|{self.job}|{','.join(limit.key for limit in self.limits)}"
 
     @property
     def rules(self) -> str:
         """``key=rule,…`` of the limits."""
         return ",".join(f"{limit.key}={limit.rule}" for limit in self.limits)
-
-
-@lru_cache(maxsize=10_000)
-def _quoted(company: str) -> str:
-    return quote(company, safe=SAFE)
 
 
 def key_of(limit: Limit, payload: BaseModel) -> LimitKey:

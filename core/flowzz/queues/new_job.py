@@ -12,10 +12,7 @@ from flowzz.queues.lanes import Lane
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """A validated job on its way in. ``due`` is Unix ms, ``'in:<ms>'`` from Redis's now, or '' for at once.
-
-    ``call`` is RQ's ``data``, when the caller has written it already.
-    """
+    """A validated job on its way in. ``due`` is Unix ms, ``'in:<ms>'`` from Redis's now, or '' for at once."""
 
     id: str
     queue: str
@@ -25,13 +22,12 @@ class NewJob:
     due: str = ""
     lane: Lane = field(default_factory=Lane)
     admission: Admission = PLAIN
-    call: str = ""
 
     def arguments(self) -> list[str | int]:
         return [
             self.id,
             self.queue,
-            self.call or dump_call(self.envelope.job, self.payload),
+            dump_call(self.envelope.job, self.payload),
             self.envelope.dump(),
             self.envelope.job,
             self.timeout_s,

@@ -56,6 +56,14 @@ class WhatsAppConnection(BaseModel):
         description=f"Refuse what Meta is said to refuse before it is sent. {PARAMETERS_ASSUMPTION}",
     )
 
+    report_template: str = Field(
+        default="",
+        pattern=r"^[a-z0-9_]{0,512}$",
+        title="Template for finished reports",
+        description="Name of an approved template with three positional parameters: title, text, link. "
+        "Empty: nobody is told by WhatsApp.",
+    )
+
     @field_validator("access_token", "app_secret", "verify_token")
     @classmethod
     def _is_one_line(cls, value: SecretStr) -> SecretStr:

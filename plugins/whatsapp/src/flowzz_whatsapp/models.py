@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Column, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
 from flowzz.plugins.contributions import Migrations
 from flowzz.store.columns import UtcDateTime
@@ -120,7 +120,6 @@ user_phones = Table(
     metadata,
     Column("user_id", Text, primary_key=True),
     Column("phone", Text, nullable=False),
-    Column("wants_reports", Boolean, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
 )
 """Where a user of Flowzz may be told things by WhatsApp."""

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import click
+
 from flowzz.jobs.definition import JobDefinition
-from flowzz.plugins.contributions import ConnectionType, Migrations, Plugin, Sandbox, Schedule, Webhook
+from flowzz.plugins.contributions import (
+    AdminPages,
+    ConnectionType,
+    Migrations,
+    Notifier,
+    Plugin,
+    Sandbox,
+    Schedule,
+    Webhook,
+)
 from flowzz.plugins.hookspecs import hookimpl
 from flowzz_whatsapp.checking import check
+from flowzz_whatsapp.commands import whatsapp_commands
 from flowzz_whatsapp.connection import PLUGIN, WhatsAppConnection
 from flowzz_whatsapp.models import MIGRATIONS
+from flowzz_whatsapp.notices import notify
 from flowzz_whatsapp.sandbox import demo, routes
 from flowzz_whatsapp.send import send_message
 from flowzz_whatsapp.webhooks import (
@@ -63,6 +77,29 @@ def flowzz_sandboxes() -> Sequence[Sandbox]:
     return [
         Sandbox(plugin=PLUGIN, blueprint=routes.sandbox_blueprint, connection=demo.connection_fields, demo=demo.run)
     ]
+
+
+@hookimpl
+def flowzz_commands() -> Sequence[click.Command]:
+    return [whatsapp_commands]
+
+
+@hookimpl
+def flowzz_notifiers() -> Sequence[Notifier]:
+    return [Notifier(name=f"{PLUGIN}.template", plugin=PLUGIN, notify=notify)]
+
+
+@hookimpl
+def flowzz_admin_pages() -> Sequence[AdminPages]:
+    folder = Path(__file__).parent / "translations"
+    return [AdminPages(plugin=PLUGIN, title="Messages", blueprint=_pages, translations=folder)]
+
+
+def _pages() -> Any:
+    # Here, for flowzz_web is the web's; workers have no use for it.
+    from flowzz_whatsapp.pages import messages_blueprint
+
+    return messages_blueprint()
 
 
 plugin = Plugin(name=PLUGIN, title="WhatsApp", api=">=1.2,<2", hooks=sys.modules[__name__])

@@ -27,6 +27,7 @@ def connection_fields(base_url: str) -> Mapping[str, Any]:
         "phone_number_id": PHONE_NUMBER_ID,
         "waba_id": WABA_ID,
         "base_url": base_url.rstrip("/"),
+        "report_template": "relatorio_pronto",
     }
 
 

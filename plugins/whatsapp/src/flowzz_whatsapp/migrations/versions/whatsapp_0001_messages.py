@@ -142,6 +142,5 @@ def _user_phones() -> None:
         "whatsapp_user_phones",
         sa.Column("user_id", sa.Text, owner, primary_key=True),
         sa.Column("phone", sa.Text, nullable=False),
-        sa.Column("wants_reports", sa.Boolean, nullable=False),
         *_moments("updated_at", required=True),
     )

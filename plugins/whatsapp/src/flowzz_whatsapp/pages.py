@@ -1,0 +1,91 @@
+"""The admin's page of messages: by company and state, each with how far it is and, where it failed, what to do."""
+
+from __future__ import annotations
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from flowzz.errors import InvalidRequest, NotFound
+from flowzz_web.access import own_path
+from flowzz_web.current import the_flowzz, visitor
+from flowzz_web.languages import explain
+from flowzz_web.languages import translate as _
+from flowzz_whatsapp.listing import list_messages
+from flowzz_whatsapp.resending import may_resend, resend
+from flowzz_whatsapp.states import State
+
+PAGE = 50
+MOST_OFFSET = 1_000_000
+_TONES = {
+    State.WAITING: "delayed",
+    State.SENDING: "active",
+    State.UNKNOWN: "paused",
+    State.ACCEPTED: "waiting",
+    State.HELD: "delayed",
+    State.SENT: "waiting",
+    State.DELIVERED: "completed",
+    State.READ: "completed",
+    State.FAILED: "failed",
+}
+
+
+def messages_blueprint() -> Blueprint:
+    blueprint = Blueprint("whatsapp", __name__, template_folder="templates")
+    blueprint.add_url_rule("/", view_func=messages)
+    blueprint.add_url_rule("/<int:number>/resend", view_func=send_again, methods=["POST"])
+    return blueprint
+
+
+def state_words() -> dict[State, str]:
+    """The states of a message, as people read them."""
+    return {
+        State.WAITING: _("waiting"),
+        State.SENDING: _("on its way"),
+        State.UNKNOWN: _("outcome unknown"),
+        State.ACCEPTED: _("accepted"),
+        State.HELD: _("held by Meta"),
+        State.SENT: _("sent"),
+        State.DELIVERED: _("delivered"),
+        State.READ: _("read"),
+        State.FAILED: _("failed"),
+    }
+
+
+def messages() -> str:
+    store = the_flowzz().store
+    companies = {company.id: company.name for company in store.companies()}
+    company = request.args.get("company") or None
+    state = _state(request.args.get("state"))
+    offset = min(max(0, request.args.get("offset", 0, type=int)), MOST_OFFSET)
+    page = list_messages(store, company_id=company, state=state, offset=offset, limit=PAGE)
+    return render_template(
+        "whatsapp_messages.html",
+        companies=companies,
+        company=company,
+        state=state,
+        words=state_words(),
+        tones=_TONES,
+        page=page,
+        offset=offset,
+        limit=PAGE,
+        may_resend=may_resend,
+    )
+
+
+def send_again(number: int) -> ResponseReturnValue:
+    """Audited, also when it is refused."""
+    flowzz, user = the_flowzz(), visitor()
+    actor = user.email if user else "system"
+    try:
+        job_id = resend(flowzz.store, flowzz, number)
+    except (InvalidRequest, NotFound) as error:
+        flowzz.store.record_audit(actor, "whatsapp.resend", str(number), {"refused": str(error)})
+        flash(explain(error), "refused")
+    else:
+        flowzz.store.record_audit(actor, "whatsapp.resend", str(number), {"job": job_id})
+        flash(_("The message is sent again by job %(id)s.", id=job_id), "done")
+    return redirect(own_path(request.form.get("back", "")) or url_for(".messages"), code=303)
+
+
+def _state(word: str | None) -> State | None:
+    return State(word) if word in list(State) else None
