@@ -1,6 +1,7 @@
 # The whole developer interface. Needs Python 3.11 or newer, and nothing else:
 #   make run     set up and start the demo
 #   make test    every test       make check   formatting, lint, types, imports       make bench   measure
+#   make faults  break everything, for half an hour (FLOWZZ_SEED=… repeats a run), and plain RQ beside it
 #   make docs    renew what the documentation generates from the code
 
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -16,7 +17,7 @@ ARGS ?=
 PROCESSES ?= 3
 
 .DEFAULT_GOAL := run
-.PHONY: run test check bench docs machine
+.PHONY: run test check bench docs faults machine
 .DELETE_ON_ERROR:
 
 run: $(VENV)/installed
@@ -30,6 +31,10 @@ check: $(VENV)/installed-dev
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>&1 | grep -v -e '^$$' -e '^-*$$' -e '^Contracts$$'; exit $${PIPESTATUS[0]}
+
+faults: $(VENV)/installed-dev machine
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m 'long or not long' tests/faults $(ARGS)
+	@PYTHONPATH=tests $(BIN)/python -m support.faults.stock
 
 docs: $(VENV)/installed-dev
 	@PYTHONPATH=tests $(BIN)/python -m support.generated

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,15 @@ from flowzz.queues.engine import Queues
 from flowzz.settings import Settings
 from support.postgres import PostgresServer, PostgresUnavailable, postgres_server
 from support.servers import start_valkey
+
+
+def pytest_configure() -> None:
+    """One seed for every process of the run; ``FLOWZZ_SEED`` repeats what is random in the tests of faults."""
+    os.environ.setdefault("FLOWZZ_SEED", str(random.randrange(10**6)))  # noqa: S311 - a seed
+
+
+def pytest_report_header() -> str:
+    return f"FLOWZZ_SEED={os.environ['FLOWZZ_SEED']}"
 
 
 @pytest.fixture(autouse=True)

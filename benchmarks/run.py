@@ -96,7 +96,7 @@ def _size(options: argparse.Namespace) -> str:
 
 def _server() -> str:
     with Server() as server:
-        return f"{server.version}, appendonly yes, appendfsync everysec"
+        return f"{server.version}, appendonly yes, appendfsync everysec, hash-max-listpack-value 1024"
 
 
 def _at(system: System, concurrency: int) -> System:

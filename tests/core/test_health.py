@@ -18,6 +18,7 @@ from flowzz.plugins.contributions import Plugin
 from flowzz.plugins.hookspecs import hookimpl
 from flowzz.plugins.host import PluginHost
 from flowzz.queues import keys
+from flowzz.queues.explain import Reason
 from flowzz.settings import Settings
 from support.engine import completed, new_job, step
 from support.probe import Hooks, work
@@ -103,6 +104,15 @@ def test_a_paused_queue_is_not_unhealthy_and_its_jobs_count_as_paused(app: Flowz
     health = app.health()
     assert health["status"] == "healthy"
     assert health["queues"][1]["stats"]["paused"] == 1
+
+
+@pytest.mark.parametrize("junk", [b"not JSON", b"\xff", b"{}", b"7", b'["why", "soon"]', b'["why", 1e400]'])
+def test_a_pause_that_cannot_be_read_is_shown_as_one(app: Flowzz, raw: redis.Redis, junk: bytes) -> None:
+    app.queues.transitions.enqueue([new_job("a", queue="probe")])
+    raw.hset(keys.PAUSED(), "queue:probe", junk)
+    assert app.health()["queues"][1]["stats"]["paused"] == 1
+    assert [pause.reason for pause in app.queues.pauses()] == ["this pause cannot be read; resume it"]
+    assert app.queues.explain("a").reason is Reason.QUEUE_PAUSED
 
 
 def test_redis_stopped_frozen_and_back_again(home: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -245,3 +246,27 @@ def test_control_codes_from_elsewhere_do_not_reach_the_terminal(
     shown = capfd.readouterr().err
     assert "\x1b" not in shown
     assert shown.count("\n") == 1
+
+
+def test_rows_look_like_ordinary_lines(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    level, raising = root.level, logging.raiseExceptions
+    settings = Settings.load(home=home)
+    form = logs.Form(("job", "took_s"), event="done at 100%", level="info", worker="w 1")
+    rows: list[tuple[str | float, ...]] = [("a.b", 0.25), ("", 3), ("two words\n", 1e-7), ("é\x1b[0m %s", 12.0)]
+    logs.configure(settings, "worker", console=True)
+    try:
+        logs.write_rows(form, rows)
+        logs.write_batch([form.line(row) for row in rows])
+    finally:
+        logs.close()
+        structlog.reset_defaults()
+        root.setLevel(level)
+        logging.raiseExceptions = raising
+    for shown in (capfd.readouterr().err, (settings.data_folder / "logs" / "combined.log").read_text()):
+        told = [re.sub(r"\d{4}-\S+Z", "…", line) for line in shown.splitlines()]
+        assert len(told) == 2 * len(rows)
+        if shown.startswith("{"):
+            assert [json.loads(line) for line in told[: len(rows)]] == [json.loads(line) for line in told[len(rows) :]]
+        else:
+            assert told[: len(rows)] == told[len(rows) :]

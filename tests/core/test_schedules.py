@@ -7,14 +7,17 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import redis
 import time_machine
 
 from flowzz.app import Flowzz
-from flowzz.errors import ConfigurationError
+from flowzz.errors import ConfigurationError, InvalidPayload
 from flowzz.jobs.cron import latest_tick, next_tick, trigger
+from flowzz.jobs.state import JobState
 from flowzz.plugins.contributions import MissedTick, Schedule
 from flowzz.plugins.hookspecs import hookimpl
 from flowzz.plugins.host import PluginHost
+from flowzz.queues import keys
 from flowzz.scheduling import Scheduler, Schedules
 from flowzz.scheduling.scheduler import upcoming_ticks
 from flowzz.settings import Settings
@@ -86,6 +89,62 @@ def test_the_first_start_fires_nothing_and_the_next_tick_fires_once_a_payload(ap
         scheduler.run_due()
         scheduler.run_due()
         assert jobs_waiting(app) == 2
+
+
+class OneWrong(Hooks):
+    @hookimpl
+    def flowzz_schedules(self) -> list[Schedule]:
+        def payloads(_: object) -> list[dict[str, object]]:
+            return [{"empresaId": "a"}, {"empresaId": "b", "pages": "many"}, {"empresaId": "c"}]
+
+        broken = Schedule(
+            name="probe.broken", job="probe.work", cron="0 * * * *", payloads=lambda _: [{"pages": "many"}]
+        )
+        return [broken, Schedule(name="probe.work", job="probe.work", cron="0 * * * *", payloads=payloads)]
+
+
+def test_a_payload_that_is_refused_holds_no_other_company_and_no_other_schedule_up(settings: Settings) -> None:
+    with (
+        Flowzz.open(settings, plugins=PluginHost.of([replace(plugin, hooks=OneWrong())])) as app,
+        time_machine.travel(at("2026-11-24T07:30:00"), tick=False) as clock,
+    ):
+        Scheduler(app).run_due()
+        clock.move_to(at("2026-11-24T08:00:00"))
+        Scheduler(app).run_due()
+        jobs = app.queues.jobs("probe", JobState.WAITING).items
+        assert [job.company_id for job in jobs] == ["a", "c"]
+        assert last_tick(app) == at("2026-11-24T08:00:00")
+        with pytest.raises(InvalidPayload):
+            Schedules(app).run("probe.broken", "ana@loja.example")
+
+
+GARBAGE = {
+    "text": b"soon",
+    "no UTF-8": b"\xff\xfe",
+    "a list": b"[]",
+    "nothing": b"",
+    "negative": b"-1",
+    "huge": b"9" * 400,
+}
+
+
+@pytest.mark.parametrize("junk", GARBAGE.values(), ids=GARBAGE)
+def test_whatever_others_write_into_a_schedule_s_keys_it_fires_again(
+    app: Flowzz, raw: redis.Redis, junk: bytes
+) -> None:
+    with time_machine.travel(at("2026-11-24T07:30:00"), tick=False) as clock:
+        scheduler = Scheduler(app)
+        scheduler.run_due()
+        Schedules(app).pause("probe.work", "stock taking", "ana@loja.example")
+        raw.hset(keys.SCHEDULE("probe.work"), mapping={"last_tick_ms": junk, "revision": junk, junk: junk})
+        raw.hset(keys.EDIT("probe.work"), mapping={"paused_at_ms": junk, "set_at_ms": junk, junk: junk})
+        raw.lpush(keys.TICKS("probe.work"), junk)
+        scheduler.run_due()
+        Schedules(app).resume("probe.work", "ana@loja.example")
+        clock.move_to(at("2026-11-24T08:00:00"))
+        scheduler.run_due()
+        assert jobs_waiting(app) == 2
+        assert [tick.how for tick in app.queues.ticks("probe.work")] == ["fired"]
 
 
 def test_ticks_missed_while_everything_was_down_run_once(app: Flowzz) -> None:

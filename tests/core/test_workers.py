@@ -13,12 +13,14 @@ import pytest
 from pydantic import SecretStr
 
 from flowzz.app import Flowzz
+from flowzz.clock import now
 from flowzz.errors import DuplicateJob, InvalidPayload, PayloadTooLarge, UnknownJob
 from flowzz.jobs.options import EnqueueOptions
 from flowzz.jobs.state import JobState
 from flowzz.plugins.host import PluginHost
 from flowzz.queues.records import JobRecord
 from flowzz.workers import Worker
+from flowzz.workers.worker import POLL_S
 from support.waiting import eventually
 
 
@@ -92,9 +94,8 @@ def test_a_worker_runs_no_more_at_a_time_than_its_concurrency(
     ids = [app.enqueue("probe.block", {"folder": str(tmp_path)}) for _ in range(5)]
     with working(app, concurrency=2):
         eventually(lambda: app.queues.stats(["probe"])[0].active == 2)
-        for _ in range(3):  # time for a third, which would be claimed at once
-            beat = app.queues.workers()[0].last_heartbeat
-            eventually(lambda beat=beat: app.queues.workers()[0].last_heartbeat != beat)  # type: ignore[misc]
+        later = now() + timedelta(seconds=POLL_S + 0.2)  # a third would be claimed at the next look
+        eventually(lambda: (app.queues.workers()[0].last_heartbeat or now()) > later)
         (stats,) = app.queues.stats(["probe"])
         assert (stats.active, stats.waiting) == (2, 3)
         (tmp_path / "go").touch()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support.shop import install
+from support.shop import OF_THIS_HOUSE, install
 from support.waiting import eventually
 
 TESTS = Path(__file__).parents[1]
@@ -75,7 +75,7 @@ def installation(home: Path, tmp_path: Path) -> Iterator[Installation]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("FLOWZZ_", "REDIS_", "DATABASE_"))}
     env |= {
         "FLOWZZ_HOME": str(home),
-        "FLOWZZ_DISABLED_PLUGINS": "coinzz",
+        "FLOWZZ_DISABLED_PLUGINS": OF_THIS_HOUSE,
         "PYTHONPATH": os.pathsep.join([str(install(tmp_path / "site")), str(TESTS)]),
     }
     env.pop("PORT", None)

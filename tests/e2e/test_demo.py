@@ -9,6 +9,7 @@ import urllib.request
 
 import pytest
 
+from support.shop import OF_THIS_HOUSE
 from support.waiting import eventually
 
 from .conftest import Installation
@@ -57,7 +58,7 @@ def test_a_job_that_fails_makes_it_exit_1(installation: Installation) -> None:
 
 
 def test_without_a_sandbox_it_says_what_to_install(installation: Installation) -> None:
-    installation.env["FLOWZZ_DISABLED_PLUGINS"] = "coinzz,shop"
+    installation.env["FLOWZZ_DISABLED_PLUGINS"] = f"{OF_THIS_HOUSE},shop"
     done = installation.run("demo", "--once")
     assert done.returncode == 1
     assert "no loaded plugin has a sandbox" in done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Callable
 
 import pytest
@@ -17,7 +16,7 @@ COLUMNS = ("points", "lost", "once", "twice", "rerun")
 @pytest.fixture(scope="session")
 def seed() -> int:
     """Of everything random; ``FLOWZZ_SEED`` repeats a run."""
-    return int(os.environ.get("FLOWZZ_SEED") or random.randrange(10**6))
+    return int(os.environ["FLOWZZ_SEED"])
 
 
 @pytest.fixture

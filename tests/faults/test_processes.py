@@ -26,11 +26,12 @@ from support.engine import completed, ended, failure_text, new_job, step
 from support.probe import plugin
 from support.processes import environment, role
 from support.servers import start_valkey
-from support.shop import install
+from support.shop import OF_THIS_HOUSE, install
 from support.waiting import eventually
 from support.working import noted, working
 
-SOON = timedelta(seconds=30)
+SOON = timedelta(seconds=90)
+"""Processes start, leases end; more than that is hung, also on a machine with much else to do."""
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_a_job_of_a_killed_worker_resumes_at_its_checkpoint(
 ) -> None:
     job_id = app.enqueue("probe.pages", {"folder": str(tmp_path), "pages": 50})
     with role("worker", home, redis_url) as worker:
-        eventually(lambda: "page 3" in logged(tmp_path), 20)
+        eventually(lambda: "page 3" in logged(tmp_path))
         worker.kill()
         worker.wait()
     (tmp_path / "go").touch()
@@ -67,7 +68,7 @@ def test_a_job_that_kills_its_worker_each_time_fails_as_stalled(
     job_id = app.enqueue("probe.block", {"folder": str(tmp_path)})
     for run in (1, 2):
         with role("worker", home, redis_url) as worker:
-            eventually(lambda run=run: logged(tmp_path).count("block 1") == run, 20)
+            eventually(lambda run=run: logged(tmp_path).count("block 1") == run)
             worker.kill()
             worker.wait()
     with role("worker", home, redis_url):
@@ -80,16 +81,16 @@ def test_a_job_that_kills_its_worker_each_time_fails_as_stalled(
 def test_a_frozen_workers_late_result_is_refused(app: Flowzz, home: Path, redis_url: str, tmp_path: Path) -> None:
     job_id = app.enqueue("probe.block", {"folder": str(tmp_path)})
     with role("worker", home, redis_url) as frozen:
-        eventually(lambda: logged(tmp_path) == ["block 1"], 20)
+        eventually(lambda: logged(tmp_path) == ["block 1"])
         frozen.send_signal(signal.SIGSTOP)
         with role("worker", home, redis_url):
-            eventually(lambda: logged(tmp_path) == ["block 1", "block 1"], 20)
+            eventually(lambda: logged(tmp_path) == ["block 1", "block 1"])
             (tmp_path / "go").touch()
             job = app.queues.wait(job_id, SOON)
             first = app.queues.attempts(job_id)
             frozen.send_signal(signal.SIGCONT)
             frozen.send_signal(signal.SIGTERM)
-            frozen.wait(20)
+            frozen.wait(90)
     assert job.state is JobState.COMPLETED
     assert app.queues.attempts(job_id) == first
     with redis.Redis.from_url(redis_url) as raw:
@@ -103,11 +104,11 @@ def test_a_terminated_worker_finishes_its_job_and_exits_0(
 ) -> None:
     job_id = app.enqueue("probe.block", {"folder": str(tmp_path)})
     with role("worker", home, redis_url) as worker:
-        eventually(lambda: logged(tmp_path) == ["block 1"], 20)
+        eventually(lambda: logged(tmp_path) == ["block 1"])
         worker.send_signal(signal.SIGTERM)
-        eventually(lambda: app.queues.workers()[0].state == "stopping", 20)
+        eventually(lambda: app.queues.workers()[0].state == "stopping")
         (tmp_path / "go").touch()
-        assert worker.wait(20) == 0
+        assert worker.wait(90) == 0
     assert app.queues.job(job_id).state is JobState.COMPLETED
 
 
@@ -116,9 +117,9 @@ def test_past_the_grace_the_job_goes_back_and_the_worker_exits_1(
 ) -> None:
     job_id = app.enqueue("probe.block", {"folder": str(tmp_path)})
     with role("worker", home, redis_url, FLOWZZ_SHUTDOWN_GRACE="0.1") as worker:
-        eventually(lambda: logged(tmp_path) == ["block 1"], 20)
+        eventually(lambda: logged(tmp_path) == ["block 1"])
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(20) == 1
+        assert worker.wait(90) == 1
     job = app.queues.job(job_id)
     assert (job.state, job.attempts_made) == (JobState.WAITING, 0)
 
@@ -132,13 +133,13 @@ def test_a_worker_survives_a_restart_of_its_redis_and_loses_nothing(home: Path, 
         app.store.migrate()
         job_id = app.enqueue("probe.block", {"folder": str(tmp_path)})
         with role("worker", home, url, FLOWZZ_LEASE="20"):
-            eventually(lambda: logged(tmp_path) == ["block 1"], 20)
+            eventually(lambda: logged(tmp_path) == ["block 1"])
             server.stop()
             (tmp_path / "go").touch()
-            eventually(lambda: "unblocked" in logged(tmp_path), 20)
+            eventually(lambda: "unblocked" in logged(tmp_path))
             assert not app.queues.ping()
             server = start_valkey(data, port=port, config={"appendonly": "yes"}, persist=True)
-            assert eventually(lambda: app.queues.ping(), 20)
+            assert eventually(lambda: app.queues.ping())
             job = app.queues.wait(job_id, SOON)
     server.stop()
     assert job.state is JobState.COMPLETED
@@ -162,7 +163,7 @@ def supervised(rough: Flowzz, home: Path, redis_url: str, tmp_path: Path) -> Sta
     """``flowzz worker --processes 1``: a supervisor and its one worker."""
     site = install(tmp_path / "site", entry="support.rough:plugin", name="rough")
     paths = os.pathsep.join([str(site), str(Path(__file__).parents[1])])
-    env = environment(home, redis_url, {"PYTHONPATH": paths, "FLOWZZ_DISABLED_PLUGINS": "coinzz"})
+    env = environment(home, redis_url, {"PYTHONPATH": paths, "FLOWZZ_DISABLED_PLUGINS": OF_THIS_HOUSE})
 
     @contextmanager
     def started() -> Iterator[subprocess.Popen[bytes]]:
@@ -172,7 +173,7 @@ def supervised(rough: Flowzz, home: Path, redis_url: str, tmp_path: Path) -> Sta
             yield process
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(90)
 
     return started
 
@@ -193,9 +194,9 @@ class TestThreads:
         folder = {"folder": str(tmp_path)}
         with supervised():
             neighbour = rough.enqueue("rough.neighbour", folder)
-            eventually(lambda: noted(tmp_path, "neighbour"), 30)
+            eventually(lambda: noted(tmp_path, "neighbour"))
             deadly = rough.enqueue("rough.deadly", {**folder, "how": f"once-{how}"})
-            eventually(lambda: len(set(noted(tmp_path, "neighbour"))) == 2, 30)
+            eventually(lambda: len(set(noted(tmp_path, "neighbour"))) == 2)
             (tmp_path / "go").touch()
             for job_id in (deadly, neighbour):
                 job = rough.queues.wait(job_id, SOON)
@@ -221,10 +222,10 @@ class TestThreads:
         """A C call that does not let go of the GIL: not even the lease keeper runs."""
         with role("worker", home, redis_url, PROBE_PLUGIN="rough"):
             job_id = rough.enqueue("rough.deadly", {"folder": str(tmp_path), "how": "once-gil"})
-            eventually(lambda: noted(tmp_path, "deadly"), 30)
+            eventually(lambda: noted(tmp_path, "deadly"))
             with role("worker", home, redis_url, PROBE_PLUGIN="rough"):
                 job = rough.queues.wait(job_id, SOON)
-                eventually(lambda: "late_commit_rejected" in [event.name for event in rough.queues.events()], 15)
+                eventually(lambda: "late_commit_rejected" in [event.name for event in rough.queues.events()])
         assert job.state is JobState.COMPLETED
         assert job.result["pid"] != noted(tmp_path, "deadly")[0]
         assert [attempt.outcome for attempt in rough.queues.attempts(job_id)] == ["stalled", "completed"]
@@ -274,7 +275,8 @@ class TestApart:
     @pytest.mark.parametrize("count", [40, pytest.param(1_000, marks=pytest.mark.long)], ids=["short", "long"])
     def test_many_forks_while_threads_work_never_hang(self, rough: Flowzz, tmp_path: Path, count: int) -> None:
         folder = {"folder": str(tmp_path)}
-        with working(rough):
+        kept = rough.settings.model_copy(update={"keep_completed": 2 * count})
+        with Flowzz.open(kept, plugins=rough.plugins) as rough, working(rough):
             ids = [rough.enqueue(name, folder) for _ in range(count) for name in ("rough.apart", "rough.quick")]
             for job_id in ids:
                 assert rough.queues.wait(job_id, timedelta(seconds=120)).state is JobState.COMPLETED
@@ -282,12 +284,12 @@ class TestApart:
 
 def test_a_second_sigterm_hands_the_jobs_back_at_once(app: Flowzz, home: Path, redis_url: str, tmp_path: Path) -> None:
     job_id = app.enqueue("probe.block", {"folder": str(tmp_path)})
-    with role("worker", home, redis_url, FLOWZZ_SHUTDOWN_GRACE="60") as worker:
-        eventually(lambda: logged(tmp_path) == ["block 1"], 20)
+    with role("worker", home, redis_url, FLOWZZ_SHUTDOWN_GRACE="600") as worker:
+        eventually(lambda: logged(tmp_path) == ["block 1"])
         worker.send_signal(signal.SIGTERM)
-        eventually(lambda: app.queues.workers()[0].state == "stopping", 20)
+        eventually(lambda: app.queues.workers()[0].state == "stopping")
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(10) == 1
+        assert worker.wait(90) == 1
     job = app.queues.job(job_id)
     assert (job.state, job.attempts_made, job.stalled_count) == (JobState.WAITING, 0, 0)
 
@@ -298,11 +300,11 @@ def test_sigterm_while_jobs_are_claimed_loses_and_repeats_none(
     ids = [app.enqueue("probe.work", {"folder": str(tmp_path)}) for _ in range(600)]
     for share in (1, 300):
         with role("worker", home, redis_url, FLOWZZ_CONCURRENCY="5", FLOWZZ_KEEP_COMPLETED="1000") as worker:
-            eventually(lambda share=share: len(logged(tmp_path)) >= share, 20)
+            eventually(lambda share=share: len(logged(tmp_path)) >= share)
             worker.send_signal(signal.SIGTERM)
-            assert worker.wait(20) == 0
+            assert worker.wait(90) == 0
     with role("worker", home, redis_url, FLOWZZ_KEEP_COMPLETED="1000"):
-        eventually(lambda: len(logged(tmp_path)) == len(ids), 30)
+        eventually(lambda: len(logged(tmp_path)) == len(ids))
         assert {app.queues.wait(job_id, SOON).state for job_id in ids} == {JobState.COMPLETED}
     assert len(logged(tmp_path)) == len(ids)
     assert {app.queues.job(job_id).stalled_count for job_id in ids} == {0}

@@ -61,11 +61,11 @@ def test_two_schedulers_and_three_ticks_enqueue_each_companys_job_once_a_tick(
             role("scheduler", home, redis_url, PROBE_CLOCK_AHEAD_S=ahead, PROBE_READY=str(ready)) as two,
         ):
             pids = {str(one.pid), str(two.pid)}
-            eventually(lambda pids=pids: pids <= {file.name for file in ready.iterdir()}, 30)
+            eventually(lambda pids=pids: pids <= {file.name for file in ready.iterdir()})
             tick_times.append(last_tick(app))
             for process in (one, two):
                 process.send_signal(signal.SIGTERM)
-                assert process.wait(20) == 0
+                assert process.wait(90) == 0
     jobs = app.queues.jobs("probe", JobState.WAITING, limit=100).items
     assert len(tick_times) == 3
     assert sorted(job.id for job in jobs) == sorted(
@@ -80,9 +80,9 @@ def test_a_running_scheduler_sees_an_edit_within_seconds(app: Flowzz, home: Path
     half_past = (now + timedelta(hours=2)).replace(minute=30, second=0, microsecond=0)
     ahead = str((half_past - now).total_seconds() - 12)
     with role("scheduler", home, redis_url, PROBE_CLOCK_AHEAD_S=ahead):
-        eventually(lambda: last_tick(app) > 0, 20)
+        eventually(lambda: last_tick(app) > 0)
         Schedules(app).set("probe.work", "ana@loja.example", cron="30 * * * *")
-        eventually(lambda: last_tick(app) == half_past.timestamp() * 1000, 30)
+        eventually(lambda: last_tick(app) == half_past.timestamp() * 1000)
     assert [tick.how for tick in app.queues.ticks("probe.work")] == ["fired"]
     assert len(app.queues.jobs("probe", JobState.WAITING).items) == 2
 
@@ -129,7 +129,7 @@ def test_workers_and_producers_whose_clocks_are_an_hour_off_rescue_and_promote_i
         eventually(lambda: time.monotonic() - held_since > 2.5, saying="leases had to be renewed")
         (tmp_path / "go").touch()
         for job_id in (*blocked, *delayed):
-            job = app.queues.wait(job_id, timedelta(seconds=30))
+            job = app.queues.wait(job_id, timedelta(seconds=90))
             assert (job.state, job.stalled_count, job.attempts_made) == (JobState.COMPLETED, 0, 1)
         for job_id, asked in delayed.items():
             (attempt,) = app.queues.attempts(job_id)
@@ -144,7 +144,7 @@ def lane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lane]:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "pace"), [(6, 300), pytest.param(300, 300, marks=pytest.mark.long)], ids=["short", "long"]
+    ("seconds", "pace"), [(6, 300), pytest.param(60, 300, marks=pytest.mark.long)], ids=["short", "long"]
 )
 def test_five_schedulers_under_random_kills_fire_each_minute_once(
     lane: Lane, seed: int, seconds: float, pace: int
@@ -168,7 +168,7 @@ def test_five_schedulers_under_random_kills_fire_each_minute_once(
     eventually(lambda: newest(lane, MINUTELY) >= last, 60, saying="all that was missed is caught up")
     for slot in slots:
         slot.member.signal(signal.SIGTERM)
-        assert slot.member.wait(20)
+        assert slot.member.wait(90)
         assert slot.member.finished, slot.member.output()
     quiesced(lane.app.queues, 120)
     worker.kill()

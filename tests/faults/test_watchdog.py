@@ -22,7 +22,7 @@ from flowzz.settings import Settings
 from flowzz.workers.ending import REPLACE_ME
 from support.processes import environment, role
 from support.proxy import Proxy, proxy
-from support.shop import install
+from support.shop import OF_THIS_HOUSE, install
 from support.waiting import eventually
 from support.working import noted
 
@@ -53,7 +53,7 @@ def supervised(app: Flowzz, home: Path, redis_url: str, tmp_path: Path) -> Itera
     """``flowzz worker --processes 1`` with a watchdog of half a second."""
     site = install(tmp_path / "site", entry="support.rough:plugin", name="rough")
     paths = os.pathsep.join([str(site), str(Path(__file__).parents[1])])
-    more = {"PYTHONPATH": paths, "FLOWZZ_DISABLED_PLUGINS": "coinzz", "FLOWZZ_WATCHDOG": "0.5"}
+    more = {"PYTHONPATH": paths, "FLOWZZ_DISABLED_PLUGINS": OF_THIS_HOUSE, "FLOWZZ_WATCHDOG": "0.5"}
     command = [sys.executable, "-m", "flowzz.cli", "--quiet", "worker", "--processes", "1", "--concurrency", "3"]
     process = subprocess.Popen(command, env=environment(home, redis_url, more), start_new_session=True)
     yield process

@@ -206,6 +206,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := link.server.recv(65536):
                 if link.swallow:
+                    self._hear_out(link)
                     break
                 self._linger(link)
                 if self._frozen == b"":
@@ -218,6 +219,13 @@ class Proxy:
                         return
                     link.client.sendall(bytes([byte]))
         self._drop(link)
+
+    def _hear_out(self, link: Link) -> None:
+        """Let the server say all it has to say: who hangs up on it may keep it from reading the rest of a pipeline."""
+        link.server.settimeout(0.1)
+        with contextlib.suppress(OSError):
+            while link.server.recv(65536):
+                pass
 
     def _linger(self, link: Link) -> None:
         if self._delay_s:

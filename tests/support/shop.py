@@ -35,6 +35,10 @@ from flowzz.plugins.contributions import (
 )
 from flowzz.plugins.hookspecs import hookimpl
 
+PLUGINS = Path(__file__).parents[2] / "plugins"
+OF_THIS_HOUSE = ",".join(sorted(file.parent.name for file in PLUGINS.glob("*/pyproject.toml")))
+"""For FLOWZZ_DISABLED_PLUGINS: the plugins that are developed here, and installed wherever tests run."""
+
 
 class Order(Payload):
     empresa_id: str | None = None

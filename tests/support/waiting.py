@@ -9,7 +9,7 @@ from typing import TypeVar
 Seen = TypeVar("Seen")
 
 
-def eventually(predicate: Callable[[], Seen], timeout: float = 30.0, *, saying: str = "") -> Seen:
+def eventually(predicate: Callable[[], Seen], timeout: float = 60.0, *, saying: str = "") -> Seen:
     """What ``predicate`` gives once it is true; AssertionError, naming the last thing it gave, after ``timeout`` s."""
     deadline = time.monotonic() + timeout
     while True:

@@ -24,8 +24,8 @@ class EnqueueOptions:
 
     - ``job_id``: the id to give the job (letters, digits, ``_ -``; at most 100). Default: a new UUID. RQ's own
       tools load no other ids.
-    - ``nonce``: repeats with the same id and nonce are one job. Default: new for each call, and kept across the
-      retries of that call, so a lost reply never enqueues twice.
+    - ``nonce``: repeats with the same id and nonce are one job. Default: new for each call that gives an id, none
+      where the id is new itself; kept across the retries of that call, so a lost reply never enqueues twice.
     - ``delay``: run no earlier than this long from now (millisecond precision). Default: at once.
     - ``run_at``: run no earlier than this moment (aware). Not together with ``delay``.
     - ``attempts``: runs in all, instead of the job's own number.

@@ -80,10 +80,14 @@ class Sink:
 
     def write_rows(self, form: Form, rows: Sequence[Sequence[str | int | float]]) -> None:
         """As ``write``, for lines of one form."""
-        if self.terminal is not None or _LEVELS[form.level] >= logging.ERROR:
+        if _LEVELS[form.level] >= logging.ERROR:
             self.write([form.line(row) for row in rows])
         elif _LEVELS[form.level] >= self.level:
-            self.combined.write(form.write(rows, iso(clock.now()), self.role, os.getpid()) + b"\n")
+            stamp, pid = iso(clock.now()), os.getpid()
+            self.combined.write(form.write(rows, stamp, self.role, pid) + b"\n")
+            if self.terminal is not None:
+                self.terminal.write(form.show(rows, stamp, self.role, pid, colour=self.terminal.colour) + b"\n")
+                self._complain_once(self.terminal)
 
     def _send(self, everything: list[bytes], errors: list[bytes], shown: list[bytes]) -> None:
         if everything:

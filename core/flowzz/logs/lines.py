@@ -21,6 +21,7 @@ _COLOURS = {
     "error": "\x1b[31m",
     "critical": "\x1b[1;31m",
 }
+_PLACE = "\N{ASTERISM}"
 _HEAD = frozenset({"timestamp", "level", "event", "logger", "role", "pid", "exception", "stack"})
 
 
@@ -48,6 +49,16 @@ class Form:
         return "\n".join(
             [pattern % tuple([quoted(one) if type(one) is str else one for one in row]) for row in rows]
         ).encode()
+
+    def show(
+        self, rows: Iterable[Sequence[str | int | float]], stamp: str, role: str, pid: int, *, colour: bool
+    ) -> bytes:
+        """A line for people for each row, as ``for_people`` writes it, with a line feed between them."""
+        record = complete(self._always, stamp, role, pid) | dict.fromkeys(self._names, _PLACE)
+        pattern = for_people(record, colour=colour).decode().replace("%", "%%").replace(_PLACE, "%s")
+        return "\n".join([pattern % tuple([_shown(one) for one in row]) for row in rows]).encode(
+            errors="backslashreplace"
+        )
 
 
 def as_line(record: logging.LogRecord) -> dict[str, Any]:
@@ -117,8 +128,11 @@ def for_people(record: Mapping[str, Any], *, colour: bool) -> bytes:
 
 
 def _shown(value: Any) -> str:
-    text = value if isinstance(value, str) else serialise({"": value})[4:-1].decode(errors="replace")
-    return repr(text) if isinstance(value, str) and (not text or not text.isprintable() or " " in text) else text
+    if isinstance(value, str):
+        return value if value and " " not in value and value.isprintable() else repr(value)
+    if type(value) in (int, float):
+        return str(value)
+    return serialise({"": value})[4:-1].decode(errors="replace")
 
 
 def _one_line(text: str) -> str:

@@ -42,6 +42,9 @@ ENTRY = "flowzz.workers.entry.run_job"
 BEGINNING = b'{"job":"'
 """How every envelope begins; a job's name has no character that JSON escapes."""
 
+_COMPACT = json.JSONEncoder(separators=(",", ":")).encode
+_CALL = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
 MAX_INFLATED = 8 * 1024 * 1024
 """Bytes of a call that are read; what is larger holds up everybody in its process while it is."""
 
@@ -52,7 +55,10 @@ class UnreadableJob(FlowzzError):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What Flowzz keeps of a job beyond RQ's fields, written once."""
+    """What Flowzz keeps of a job beyond RQ's fields, written once.
+
+    ``nonce`` tells an enqueue that is repeated from another with the same id; '' when nobody else can have the id.
+    """
 
     job: str
     attempts: int
@@ -66,13 +72,14 @@ class Envelope:
             "job": self.job,
             "attempts": self.attempts,
             "max_stalled": self.max_stalled,
-            "nonce": self.nonce,
         }
+        if self.nonce:
+            document["nonce"] = self.nonce
         if self.company is not None:
             document["company"] = self.company
         if self.schedule is not None:
             document["schedule"] = self.schedule
-        return json.dumps(document, separators=(",", ":"))
+        return _COMPACT(document)
 
     @classmethod
     def load(cls, raw: bytes | None) -> Envelope | None:
@@ -85,7 +92,7 @@ class Envelope:
                 job=str(document["job"]),
                 attempts=int(document["attempts"]),
                 max_stalled=int(document["max_stalled"]),
-                nonce=str(document["nonce"]),
+                nonce=str(document.get("nonce", "")),
                 company=document.get("company"),
                 schedule=document.get("schedule"),
             )
@@ -98,7 +105,7 @@ def dump_call(job: str, payload: Any) -> str:
 
     Raises ValueError when the payload holds NaN or an infinity, which are not JSON.
     """
-    return json.dumps([ENTRY, None, [job, payload], {}], separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CALL([ENTRY, None, [job, payload], {}])
 
 
 def load_call(data: bytes | None) -> tuple[str, Any]:

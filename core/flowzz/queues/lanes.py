@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote
 
@@ -56,13 +57,17 @@ class Lane:
 
     @property
     def name(self) -> str:
-        company = quote(self.company, safe=SAFE)
-        return f"{self.priority}|{company}|{self.job}|{','.join(limit.key for limit in self.limits)}"
+        return f"{self.priority}|{_quoted(self.company)}|{self.job}|{','.join(limit.key for limit in self.limits)}"
 
     @property
     def rules(self) -> str:
         """``key=rule,…`` of the limits."""
         return ",".join(f"{limit.key}={limit.rule}" for limit in self.limits)
+
+
+@lru_cache(maxsize=10_000)
+def _quoted(company: str) -> str:
+    return quote(company, safe=SAFE)
 
 
 def key_of(limit: Limit, payload: BaseModel) -> LimitKey:

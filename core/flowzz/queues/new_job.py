@@ -12,7 +12,10 @@ from flowzz.queues.lanes import Lane
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """A validated job on its way in. ``due`` is Unix ms, ``'in:<ms>'`` from Redis's now, or '' for at once."""
+    """A validated job on its way in. ``due`` is Unix ms, ``'in:<ms>'`` from Redis's now, or '' for at once.
+
+    ``call`` is RQ's ``data``, when the caller has written it already.
+    """
 
     id: str
     queue: str
@@ -22,12 +25,13 @@ class NewJob:
     due: str = ""
     lane: Lane = field(default_factory=Lane)
     admission: Admission = PLAIN
+    call: str = ""
 
     def arguments(self) -> list[str | int]:
         return [
             self.id,
             self.queue,
-            dump_call(self.envelope.job, self.payload),
+            self.call or dump_call(self.envelope.job, self.payload),
             self.envelope.dump(),
             self.envelope.job,
             self.timeout_s,

@@ -15,6 +15,9 @@ from flowzz.queues import keys
 from flowzz.queues.connection import redis_errors
 from flowzz.queues.lanes import SAFE
 
+UNREADABLE = "this pause cannot be read; resume it"
+"""The reason of what somebody else wrote in a pause's place. The next claim or sweep drops what is not even JSON."""
+
 
 class PauseKind(StrEnum):
     QUEUE = "queue"
@@ -51,10 +54,14 @@ def in_force(raw: Any) -> tuple[str, datetime | None, str] | None:
     """Reason, end and maker of a stored pause; None when there is none, or it is over."""
     if not isinstance(raw, bytes):
         return None
-    reason, until_ms, *by = json.loads(raw)
+    try:
+        reason, until_ms, *by = json.loads(raw)
+        until = from_epoch_ms(until_ms) if until_ms is not None else None
+    except (ValueError, TypeError, RecursionError, OverflowError, OSError):
+        return UNREADABLE, None, ""
     if until_ms is not None and until_ms <= time.time() * 1000:
         return None
-    return str(reason), from_epoch_ms(until_ms) if until_ms else None, str(by[0]) if by else ""
+    return str(reason), until, str(by[0]) if by else ""
 
 
 def _pause(field: str, raw: bytes) -> Pause | None:

@@ -84,34 +84,43 @@ def read_states(client: Any, names: Sequence[str]) -> dict[str, ScheduleState]:
 def read_ticks(client: Any, name: str, limit: int) -> list[TickRecord]:
     """The newest ``limit`` ticks (of the last 100 that are kept), newest first."""
     with redis_errors():
-        found = [json.loads(raw) for raw in client.lrange(keys.TICKS(name), 0, limit - 1)]
-    return [
-        TickRecord(
+        found = client.lrange(keys.TICKS(name), 0, limit - 1)
+    return [tick for raw in found if (tick := _tick(raw)) is not None]
+
+
+def _tick(raw: bytes) -> TickRecord | None:
+    """None for what somebody else put there."""
+    try:
+        entry = json.loads(raw)
+        return TickRecord(
             tick=from_epoch_ms(entry["tick_ms"]),
             fired_at=from_epoch_ms(entry["fired_ms"]),
             jobs=entry["jobs"],
             how=entry["how"],
             by=entry["by"],
         )
-        for entry in found
-    ]
+    except (ValueError, TypeError, KeyError, OverflowError, OSError, RecursionError):
+        return None
 
 
 def _state(known: Sequence[bytes | None], raw: dict[bytes, bytes]) -> ScheduleState:
-    edit = {field.decode(): value.decode() for field, value in raw.items()}
+    """Whatever others wrote there, a scheduler goes on: what is no number counts as nothing."""
+    edit = {field.decode(errors="replace"): value.decode(errors="replace") for field, value in raw.items()}
     paused = line = None
     if "pause_reason" in edit:
-        at = from_epoch_ms(float(edit["paused_at_ms"]))
-        paused = PauseEdit(reason=edit["pause_reason"], by=edit["paused_by"], at=at)
+        at = from_epoch_ms(_whole(raw.get(b"paused_at_ms")) or 0)
+        paused = PauseEdit(reason=edit["pause_reason"], by=edit.get("paused_by", ""), at=at)
     if "set_by" in edit:
         line = LineEdit(
             cron=edit.get("cron"),
             timezone=edit.get("timezone"),
-            was_cron=edit["was_cron"],
-            was_timezone=edit["was_timezone"],
+            was_cron=edit.get("was_cron", ""),
+            was_timezone=edit.get("was_timezone", ""),
             by=edit["set_by"],
-            at=from_epoch_ms(float(edit["set_at_ms"])),
+            at=from_epoch_ms(_whole(raw.get(b"set_at_ms")) or 0),
         )
-    return ScheduleState(
-        last_tick_ms=int(float(known[0])) if known[0] else None, revision=int(known[1] or 0), paused=paused, line=line
-    )
+    return ScheduleState(last_tick_ms=_whole(known[0]), revision=_whole(known[1]) or 0, paused=paused, line=line)
+
+
+def _whole(raw: bytes | None) -> int | None:
+    return int(raw) if raw and raw.isdigit() and len(raw) < 15 else None

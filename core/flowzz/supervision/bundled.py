@@ -42,6 +42,10 @@ STOPS_WITHIN_S = 10.0
 LOOK_S = 0.02
 LARGEST_LOG_BYTES = 5 * 1024 * 1024
 
+INLINE_BYTES = 1024
+"""Bytes of a hash's value up to which the hash is stored in one piece: most payloads fit, and a waiting job then
+takes a quarter less memory."""
+
 CONFIGURATION = """\
 bind {host}
 port {port}
@@ -53,6 +57,7 @@ appendonly yes
 appendfsync everysec
 save ""
 maxmemory-policy noeviction
+hash-max-listpack-value {inline_bytes}
 logfile ""
 loglevel notice
 """
@@ -124,7 +129,13 @@ class BundledValkey:
         configuration = self.folder / "valkey.conf"
         _write_private(
             configuration,
-            CONFIGURATION.format(host=HOST, port=self._port, password=self._password, folder=_quoted(self.folder)),
+            CONFIGURATION.format(
+                host=HOST,
+                port=self._port,
+                password=self._password,
+                folder=_quoted(self.folder),
+                inline_bytes=INLINE_BYTES,
+            ),
         )
         journal = self._log_file
         if journal.exists() and journal.stat().st_size > LARGEST_LOG_BYTES:

@@ -11,7 +11,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -47,6 +47,8 @@ APART_VARIABLE = "FAULTS_APART"
 """Set: jobs with processes of their own too."""
 NONCE = "one"
 BURST_VARIABLE = "FAULTS_BURST"
+MONITOR_VARIABLE = "FAULTS_MONITOR_S"
+"""Seconds between two heartbeats of a busy worker of plain RQ; 30 if not set, as RQ has it."""
 PAUSE_VARIABLE = "FAULTS_PAUSE"
 GROUP = 10
 SMALL_BATCH = 4
@@ -211,22 +213,37 @@ def stock_worker() -> None:
     queues = os.environ["FLOWZZ_QUEUES"].split(",")
     connection = redis.Redis.from_url(os.environ["REDIS_URL"])
     points.arm_from_environment("self")
-    rq.Worker(queues, connection=connection).work(burst=bool(os.environ.get(BURST_VARIABLE)))
+    pace = {"job_monitoring_interval": int(os.environ[MONITOR_VARIABLE])} if os.environ.get(MONITOR_VARIABLE) else {}
+    rq.Worker(queues, connection=connection, **pace).work(burst=bool(os.environ.get(BURST_VARIABLE)))
+
+
+def stock_crowd() -> None:
+    """Jobs of plain RQ one by one; whoever takes over repeats what was not accepted, and RQ refuses a known id."""
+    log = ProducerLog(Path(os.environ[LOG_VARIABLE]))
+    accepted = {one.job_id for one in log.tries().values() if one.answer is Answer.ACK}
+    pause, stem = float(os.environ[PAUSE_VARIABLE]), os.environ[STEM_VARIABLE]
+    connection = redis.Redis.from_url(os.environ["REDIS_URL"])
+    queues = [rq.Queue(name, connection=connection) for name in ("alpha", "beta")]
+    for number in range(_count()):
+        job_id = f"{stem}-{number}"
+        if job_id in accepted:
+            continue
+        with log.trying((job_id, NONCE)), suppress(rq.exceptions.DuplicateJobError):
+            queues[number % 2].enqueue(
+                "support.faults.stock_jobs.effect",
+                os.environ[SINK_VARIABLE],
+                job_id=job_id,
+                unique=True,
+                retry=rq.Retry(max=1000),
+            )
+        time.sleep(pause)
 
 
 ROLES: dict[str, Callable[[], None]] = {
     act.__name__: act
     for act in (
-        worker,
-        scheduler,
-        fast_scheduler,
-        sweeper,
-        web,
-        producer,
-        bulk_producer,
-        flow_producer,
-        crowd,
-        stock_worker,
+        *(worker, scheduler, fast_scheduler, sweeper, web, stock_worker),
+        *(producer, bulk_producer, flow_producer, crowd, stock_crowd),
     )
 }
 

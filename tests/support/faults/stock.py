@@ -1,4 +1,4 @@
-"""The same sweep with plain RQ beside ours: ``python -m support.faults.stock`` (``make faults-stock``) prints both.
+"""The same with plain RQ beside ours: ``python -m support.faults.stock`` (part of ``make faults``) prints it.
 
 One job with ``Retry(max=3)``, one queue or two; every round trip of the worker and its work horse is a point, with both
 killed, or the horse alone. Then *full recovery*: three fresh workers, one after the other, each with leases, locks and
@@ -7,9 +7,11 @@ waiting times that have passed, so nothing is called lost that plain RQ's own ma
 
 from __future__ import annotations
 
+import logging
+import os
+import random
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,22 +22,16 @@ from rq.job import Job, JobStatus
 from support.faults.acts import APART_VARIABLE, BURST_VARIABLE
 from support.faults.crashes import Lane, Scene, Shot, Tally, lanes, sweep, worker_again
 from support.faults.points import VARIABLE, Point, Victims
-from support.faults.sink import Sink
+from support.faults.stock_chaos import rage_of_stock
+from support.faults.stock_jobs import effect, let_time_pass
+from support.faults.stock_rows import measured
 from support.waiting import eventually
 
 LANES = 6
 JOB = "only"
 RECOVERIES = 3
-LONG_AGO_S = 3600
-
-
-def effect(path: str) -> None:
-    """The handler of plain RQ's job."""
-    job = rq.get_current_job()
-    assert job is not None
-    sink, execution = Sink(path), f"{job.id}-{time.monotonic_ns()}"
-    with sink.running(job.id, execution, 1):
-        sink.commit(job.id, job.id, execution)
+CHAOS = (10_000, 60)
+"""Jobs and seconds, as in the long tier of test_chaos.py."""
 
 
 def one_job(*queues: str) -> Callable[[Lane], Mapping[str, str]]:
@@ -73,7 +69,7 @@ def shoot(lane: Lane, scene: Scene, point: Point) -> Shot:
 
     eventually(over, 60, saying=f"plain RQ's worker has ended\n{member.output()}")
     for _ in range(RECOVERIES if lane.marker.exists() else 0):
-        _let_time_pass(lane, told["FLOWZZ_QUEUES"].split(","))
+        let_time_pass(lane.raw, told["FLOWZZ_QUEUES"].split(","))
         helper = lane.role(scene.role, **told, **{BURST_VARIABLE: "1"})
         assert helper.wait(60), f"plain RQ's worker does not end\n{helper.output()}"
     effects = lane.sink.commits()
@@ -83,19 +79,6 @@ def shoot(lane: Lane, scene: Scene, point: Point) -> Shot:
 
 def _status(lane: Lane) -> JobStatus | None:
     return Job.fetch(JOB, connection=lane.raw).get_status() if lane.raw.exists(f"rq:job:{JOB}") else None
-
-
-def _let_time_pass(lane: Lane, queues: list[str]) -> None:
-    """An hour: leases end, locks expire, what was first seen was seen long ago."""
-    for queue in queues:
-        wip = f"rq:wip:{queue}"
-        for member in lane.raw.zrange(wip, 0, -1):
-            lane.raw.zadd(wip, {member: 1})
-    for key in lane.raw.scan_iter("rq:*first_seen*"):
-        lane.raw.set(key, time.time() - LONG_AGO_S)
-    for pattern in ("rq:clean_registries:*", "rq:*lock*"):
-        for key in lane.raw.scan_iter(pattern):
-            lane.raw.delete(key)
 
 
 def _stock(name: str, victims: Victims, *queues: str) -> Scene:
@@ -114,21 +97,32 @@ _ours = Scene(name="worker, 1 queue", role="worker", arrange=our_job("faults.alp
 OURS = [
     _ours,
     replace(_ours, name="worker, 2 queues", arrange=our_job("faults.alpha", "alpha", "beta")),
-    replace(_ours, name="process of a job, 1 queue", arrange=our_job("apart.work", "alpha"), armed="child"),
-    replace(_ours, name="process of a job, 2 queues", arrange=our_job("apart.work", "alpha", "beta"), armed="child"),
+    replace(_ours, name="worker of a job's process, 1 queue", arrange=our_job("apart.work", "alpha")),
+    replace(_ours, name="worker of a job's process, 2 queues", arrange=our_job("apart.work", "alpha", "beta")),
 ]
 
 
 def main() -> None:
-    """Both tables, as docs/reliability.md has them."""
-    print("| | killed | points | lost | once | twice |\n|---|---|---|---|---|---|")
+    """The tables of plain RQ for docs/reliability.md; arguments name the parts: points, chaos, rows."""
+    parts = set(sys.argv[1:]) or {"points", "chaos", "rows"}
+    seed = int(os.environ.get("FLOWZZ_SEED") or random.randrange(10**6))
     with tempfile.TemporaryDirectory() as folder, lanes(Path(folder), LANES) as worlds:
-        for whose, tallies in (
-            (f"rq {rq.VERSION}", [sweep(worlds, scene, shoot) for scene in STOCK]),
-            ("Flowzz", [sweep(worlds, scene) for scene in OURS]),
-        ):
-            for tally in tallies:
-                print(_row(whose, tally), flush=True)
+        if "points" in parts:
+            print("| | killed | points | lost | once | twice |\n|---|---|---|---|---|---|")
+            for whose, tallies in (
+                (f"rq {rq.VERSION}", (sweep(worlds, scene, shoot) for scene in STOCK)),
+                ("Flowzz", (sweep(worlds, scene) for scene in OURS)),
+            ):
+                for tally in tallies:
+                    print(_row(whose, tally), flush=True)
+        if "chaos" in parts:
+            print(f"chaos, rq {rq.VERSION}, FLOWZZ_SEED={seed}: ", end="", flush=True)
+            print(rage_of_stock(worlds[0], jobs=CHAOS[0], seconds=CHAOS[1], seed=seed))
+        if "rows" in parts:
+            print(f"| fault | rq {rq.VERSION} |\n|---|---|")
+            logging.getLogger("rq").setLevel(logging.ERROR)
+            for name, came in measured(worlds[0], os.environ.get("FAULTS_ROW", "")):
+                print(f"| {name} | {came} |", flush=True)
 
 
 def _row(whose: str, tally: Tally) -> str:
@@ -136,4 +130,4 @@ def _row(whose: str, tally: Tally) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

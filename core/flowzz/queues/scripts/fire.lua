@@ -17,6 +17,7 @@
 -- @include flows
 -- @include retries
 -- @include enqueue
+-- @include whole
 
 local schedule, tick, how = ARGV[1], ARGV[2], ARGV[3]
 local key, open_key = K.schedule .. schedule, K.open .. schedule
@@ -24,12 +25,12 @@ local FIRST = 9
 local MOST_TICKS = 100
 local OPEN = {queued = true, started = true, scheduled = true, deferred = true}
 local known = redis.call('HMGET', key, 'last_tick_ms', 'revision', 'last_run')
-if ARGV[4] ~= '' and ARGV[4] ~= (known[2] or '0') then return {-1, 0} end
+if ARGV[4] ~= '' and ARGV[4] ~= tostring(whole(known[2])) then return {-1, 0} end
 if how == 'run' then
   if known[3] == ARGV[7] then return {0, 0} end
   redis.call('HSET', key, 'last_run', ARGV[7])
 else
-  if known[1] and tonumber(known[1]) >= tonumber(tick) then return {0, 0} end
+  if whole(known[1]) >= tonumber(tick) then return {0, 0} end
   redis.call('HSET', key, 'last_tick_ms', tick)
 end
 

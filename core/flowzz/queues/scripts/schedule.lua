@@ -7,6 +7,7 @@
 -- Events: schedule_edited.
 -- Returns: 1 when that changed something, else 0.
 -- @include events
+-- @include whole
 
 local schedule, action, who, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local key, edit = K.schedule .. schedule, K.edit .. schedule
@@ -36,9 +37,9 @@ else
   end
 end
 if changed == 0 then return 0 end
-redis.call('HINCRBY', key, 'revision', 1)
-local last = redis.call('HGET', key, 'last_tick_ms')
-if action ~= 'pause' and not (last and tonumber(last) >= tonumber(now)) then
+local last, revision = unpack(redis.call('HMGET', key, 'last_tick_ms', 'revision'))
+redis.call('HSET', key, 'revision', string.format('%.0f', whole(revision) + 1))
+if action ~= 'pause' and whole(last) < tonumber(now) then
   redis.call('HSET', key, 'last_tick_ms', now)
 end
 note('schedule_edited', '', schedule, action .. ' by ' .. who)

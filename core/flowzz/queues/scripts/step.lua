@@ -32,6 +32,7 @@
 -- @include adopt
 -- @include room
 -- @include claim
+-- @include turns
 
 local worker, token = ARGV[1], ARGV[2]
 local lease, want = tonumber(ARGV[3]), tonumber(ARGV[4])

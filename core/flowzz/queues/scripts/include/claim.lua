@@ -1,7 +1,7 @@
 -- promote(now, stamp, queue, keep): delayed jobs that are due start to wait, or end when they have expired; returns the
 -- next due time (Unix ms) or -1.
 -- unblock(now, queue): lanes whose time has come are ready again; returns when the next one is (Unix ms) or -1.
--- claim(…): take up to n waiting jobs of a queue under a lease, in turn, appended to `claims`.
+-- start(…): put one job under a lease (turns.lua says which).
 -- reclaim(ids, token): the claims of a repeated step; the id of one that has lost its lease is ''.
 
 local function quarantine(now, queue, id, reason)
@@ -130,7 +130,7 @@ local function start(turn, id, lane, keys)
   local plain = read[2] and redis.call('HLEN', key) == PLAIN_WAITING
   local expires = not plain and redis.call('HGET', key, 'flowzz_expires')
   if expires and (tonumber(expires) or math.huge) <= turn.now then
-    turn.expired = (turn.expired or 0) + 1
+    turn.expired = turn.expired + 1
     return expire(turn.now, turn.stamp, turn.queue, id, turn.keep)
   end
   local execution = turn.token .. '-' .. (turn.claims.n + 1)
@@ -148,77 +148,6 @@ local function start(turn, id, lane, keys)
   if not plain then say_more(turn.claims, id) end
   note('active', turn.queue, id, turn.worker)
   return member
-end
-
--- drain_lane(turn, lane, n): the only ready lane, without limits: take n at once. Returns how many it gave.
-local function drain_lane(turn, lane, n)
-  local list = K.queue .. turn.queue
-  local ids = redis.call('LPOP', K.lane .. turn.queue .. '|' .. lane, n) or {}
-  local heads = redis.call('LPOP', list, #ids) or {}
-  local same = #heads == #ids
-  for i, id in ipairs(ids) do same = same and heads[i] == id end
-  if not same and #heads > 0 then
-    for i = #heads, 1, -1 do redis.call('LPUSH', list, heads[i]) end
-  end
-  for _, id in ipairs(ids) do
-    if same or redis.call('LREM', list, 1, id) > 0 then start(turn, id, lane, '') end
-  end
-  redis.call('HINCRBY', K.laned, turn.queue, -#ids)
-  return #ids
-end
-
--- one_turn(turn, priority): the next company gets one job; returns how many ids left their lane.
-local function one_turn(turn, priority, n)
-  local queue = turn.queue
-  local ring = K.ring .. queue .. '|' .. priority
-  local company = redis.call('LPOP', ring)
-  local group = K.group .. queue .. '|' .. priority .. '|' .. company
-  local lane = redis.call('LPOP', group)
-  local _, _, job, keys = lane_parts(lane)
-  local gave = 0
-  local till, reason = hindrance(turn.now, queue, lane, turn.pauses, company, job, keys)
-  if till then
-    redis.call('ZADD', K.blocked .. queue, till, lane)
-    redis.call('HSET', K.blocks .. queue, lane, reason)
-    if till ~= 'inf' and (turn.next_unblock < 0 or till < turn.next_unblock) then turn.next_unblock = till end
-  else
-    if keys == '' and redis.call('EXISTS', ring, group) == 0 then
-      gave = drain_lane(turn, lane, n)
-    else
-      local id = redis.call('LPOP', K.lane .. queue .. '|' .. lane)
-      redis.call('HINCRBY', K.laned, queue, -1)
-      gave = 1
-      if redis.call('LREM', K.queue .. queue, 1, id) > 0 then
-        local member = start(turn, id, lane, keys)
-        if member then admit(turn, keys, member) end
-      end
-    end
-    if redis.call('EXISTS', K.lane .. queue .. '|' .. lane) == 1 then redis.call('RPUSH', group, lane) end
-  end
-  if redis.call('EXISTS', group) == 1 then redis.call('RPUSH', ring, company) end
-  return gave
-end
-
-local MOST_BLOCKED, MOST_EXPIRED = 1000, 1000
-
-local function claim(turn, n)
-  local queue = turn.queue
-  adopt(queue)
-  turn.next_unblock = unblock(turn.now, queue)
-  turn.leases = {}
-  local before, refused = turn.claims.n, 0
-  while turn.claims.n - before < n and refused < MOST_BLOCKED and (turn.expired or 0) < MOST_EXPIRED do
-    local priority = redis.call('ZRANGE', K.rings .. queue, 0, 0)[1]
-    if not priority then break end
-    if one_turn(turn, priority, n - (turn.claims.n - before)) == 0 then refused = refused + 1 end
-    if redis.call('EXISTS', K.ring .. queue .. '|' .. priority) == 0 then
-      redis.call('ZREM', K.rings .. queue, priority)
-    end
-  end
-  if #turn.leases > 0 then redis.call('ZADD', K.wip .. queue, unpack(turn.leases)) end
-  local stopped = turn.claims.n - before >= n or (turn.expired or 0) >= MOST_EXPIRED
-  if stopped and not turn.bounded and redis.call('EXISTS', K.rings .. queue) == 1 then wake(queue) end
-  return turn.next_unblock
 end
 
 local function reclaim(ids, token)

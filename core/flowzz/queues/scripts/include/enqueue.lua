@@ -55,6 +55,13 @@ local function admit_more(now, key, id, extra)
   end
 end
 
+local function store(stamp, later, id, queue, data, envelope, description, timeout, lane)
+  redis.call('HSET', K.job .. id,
+    'data', data, 'flowzz', envelope, 'origin', queue, 'description', description, 'timeout', timeout,
+    'flowzz_lane', lane, 'retries_left', retries_at_first(envelope) or 0,
+    'created_at', stamp, 'enqueued_at', later and '' or stamp, 'status', later and 'scheduled' or 'queued')
+end
+
 -- Ids of this call that were not stored because another job stands for them: who depends on one waits for that job.
 local stand_ins = {}
 
@@ -78,10 +85,7 @@ function enqueue_one(now, stamp, at, values)
     if debounced then due = now + extra.window_ms end
   end
   local later = due and due > now
-  redis.call('HSET', key,
-    'data', data, 'flowzz', envelope, 'origin', queue, 'description', description, 'timeout', timeout,
-    'flowzz_lane', lane, 'retries_left', retries_at_first(envelope) or 0,
-    'created_at', stamp, 'enqueued_at', later and '' or stamp, 'status', later and 'scheduled' or 'queued')
+  store(stamp, later, id, queue, data, envelope, description, timeout, lane)
   if extra then admit_more(now, key, id, extra) end
   redis.call('SADD', K.queues, K.queue .. queue)
   note_limits(rules)
@@ -96,4 +100,45 @@ function enqueue_one(now, stamp, at, values)
   end
   wake(queue)
   return 1
+end
+
+-- are_plain(count, first): the jobs at ARGV[first] on are all new, wait at once, and have nothing of what only some have.
+local function are_plain(count, first)
+  local keys, seen = {}, {}
+  for i = 0, count - 1 do
+    local at = first + i * ENQUEUE_VALUES
+    if ARGV[at + 6] ~= '' or ARGV[at + 9] ~= '' or seen[ARGV[at]] then return false end
+    seen[ARGV[at]] = true
+    keys[i + 1] = K.job .. ARGV[at]
+  end
+  return count > 0 and count <= 1000 and redis.call('EXISTS', unpack(keys)) == 0
+end
+
+-- enqueue_plain(stamp, count, first): store such jobs, and let all of a queue wait by one command. What a queue's list is, is
+-- looked at before anything is written: a job that is stored and stands nowhere would have to be found.
+local function enqueue_plain(stamp, count, first)
+  local queues, order, noted = {}, {}, ''
+  for i = 0, count - 1 do
+    local queue = ARGV[first + i * ENQUEUE_VALUES + 1]
+    if not queues[queue] then
+      queues[queue] = {ids = {}, lanes = {}, before = redis.call('LLEN', K.queue .. queue)}
+      order[#order + 1] = queue
+    end
+  end
+  for i = 0, count - 1 do
+    local at = first + i * ENQUEUE_VALUES
+    local id, queue, lane, rules = ARGV[at], ARGV[at + 1], ARGV[at + 7], ARGV[at + 8]
+    store(stamp, false, id, queue, ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], lane)
+    if rules ~= noted then note_limits(rules) end
+    noted = rules
+    local new = queues[queue]
+    new.ids[#new.ids + 1], new.lanes[#new.lanes + 1] = id, lane
+    note('waiting', queue, id)
+  end
+  for _, queue in ipairs(order) do
+    local new = queues[queue]
+    if new.before == 0 then redis.call('SADD', K.queues, K.queue .. queue) end
+    push_all(queue, new.ids, new.lanes, new.before)
+    wake(queue)
+  end
 end

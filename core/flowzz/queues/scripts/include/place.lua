@@ -79,6 +79,31 @@ local function push(queue, id, lane, front)
   end
 end
 
+-- push_all(queue, ids, lanes, before): jobs whose hashes are stored start to wait, in this order; `before` did when the call
+-- began. The list goes first: whatever breaks behind it, lanes are built anew from it.
+local function push_all(queue, ids, lanes, before)
+  local by_lane, order = {}, {}
+  for i, lane in ipairs(lanes) do
+    if not by_lane[lane] then
+      by_lane[lane] = {}
+      order[#order + 1] = lane
+    end
+    table.insert(by_lane[lane], ids[i])
+  end
+  redis.call('RPUSH', K.queue .. queue, unpack(ids))
+  local function enter_all()
+    for _, lane in ipairs(order) do
+      local some = by_lane[lane]
+      if redis.call('RPUSH', K.lane .. queue .. '|' .. lane, unpack(some)) == #some then ready(queue, lane) end
+    end
+    return redis.call('HINCRBY', K.laned, queue, #ids)
+  end
+  if enter_all() > #ids and before == 0 then
+    drop_lanes(queue)
+    enter_all()
+  end
+end
+
 -- withdraw(queue, id, lane): a waiting job stops to wait, wherever in its lane it is.
 local function withdraw(queue, id, lane)
   redis.call('LREM', K.queue .. queue, 1, id)
@@ -88,9 +113,16 @@ local function withdraw(queue, id, lane)
   end
 end
 
+-- keys_of(id, keys): all keys of a job, appended.
+local function keys_of(id, keys)
+  local n = #keys
+  keys[n + 1], keys[n + 2], keys[n + 3], keys[n + 4] = K.job .. id, K.results .. id, K.log .. id, K.steps .. id
+  keys[n + 5], keys[n + 6] = K.dependents .. id .. ':dependents', K.dependencies .. id .. ':dependencies'
+  return keys
+end
+
 local function forget(id)
-  redis.call('UNLINK', K.job .. id, K.results .. id, K.log .. id, K.steps .. id, K.dependents .. id .. ':dependents',
-    K.dependencies .. id .. ':dependencies')
+  redis.call('UNLINK', unpack(keys_of(id, {})))
 end
 
 local function trim(registry, keep)
@@ -99,7 +131,9 @@ local function trim(registry, keep)
     if over > 1000 then over = 1000 end
     local old = redis.call('ZRANGE', registry, 0, over - 1)
     redis.call('ZREMRANGEBYRANK', registry, 0, over - 1)
-    for _, id in ipairs(old) do forget(id) end
+    local keys = {}
+    for _, id in ipairs(old) do keys_of(id, keys) end
+    redis.call('UNLINK', unpack(keys))
   end
 end
 
