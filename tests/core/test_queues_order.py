@@ -50,6 +50,13 @@ def test_companies_take_turns_inside_a_priority(queues: Queues) -> None:
     assert drain(queues) == ["c0", "a0", "b0", "a1", "b1", "a2", "a3"]
 
 
+@pytest.mark.parametrize("want", [1, 2, 50])
+def test_types_of_job_take_turns_inside_a_company(queues: Queues, want: int) -> None:
+    put(queues, *[f"sync-{n}" for n in range(4)], lane=Lane(company="a", job="probe.sync"))
+    put(queues, "send-0", "send-1", lane=Lane(company="a", job="probe.send"))
+    assert drain(queues, want) == ["sync-0", "send-0", "sync-1", "send-1", "sync-2", "sync-3"]
+
+
 @pytest.mark.parametrize("want", [1, 10, 50])
 def test_ninety_nine_small_companies_are_done_before_the_200th_of_a_big_one(queues: Queues, want: int) -> None:
     big = [new_job(f"big-{n}", lane=Lane(company="big")) for n in range(10_000)]
