@@ -49,11 +49,18 @@ class Faults:
     """The faults of a sandbox that are on. Safe to use from many threads.
 
     ``catalogue``: name to meaning. ``options``: name to the options it takes beside those of ``Trigger``.
+    ``scopes``: options that every fault takes too, and that narrow it to calls of that value (an account, say).
     """
 
-    def __init__(self, catalogue: Mapping[str, str], options: Mapping[str, AbstractSet[str]] | None = None) -> None:
+    def __init__(
+        self,
+        catalogue: Mapping[str, str],
+        options: Mapping[str, AbstractSet[str]] | None = None,
+        scopes: AbstractSet[str] = frozenset(),
+    ) -> None:
         self.catalogue = catalogue
         self._options = options or {}
+        self._scopes = scopes
         self._lock = threading.Lock()
         self._on: dict[str, Trigger] = {}
 
@@ -66,18 +73,20 @@ class Faults:
             given = {} if options is True else options
             if not isinstance(given, Mapping):
                 raise UnknownFault(f"{name}: expected true or an object of options, got {options!r}")
-            unknown = set(given) - TRIGGERS - self._options.get(name, frozenset())
+            unknown = set(given) - TRIGGERS - self._scopes - self._options.get(name, frozenset())
             if unknown:
                 raise UnknownFault(f"{name}: no option is named {', '.join(sorted(unknown))}")
             on[name] = Trigger(dict(given))
         with self._lock:
             self._on = on
 
-    def strike(self, name: str) -> Mapping[str, Any] | None:
-        """The fault's options when it strikes now, else None. Each call counts as an eligible one."""
+    def strike(self, name: str, **scope: Any) -> Mapping[str, Any] | None:
+        """The fault's options when it strikes now, else None. A call that fits its scopes is an eligible one."""
         with self._lock:
             trigger = self._on.get(name)
-            return trigger.options if trigger is not None and trigger.strikes() else None
+            if trigger is None or any(trigger.options.get(key, value) != value for key, value in scope.items()):
+                return None
+            return trigger.options if trigger.strikes() else None
 
     def show(self) -> dict[str, Any]:
         """What is on, with how often it struck."""

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from flask import Flask
 from pydantic import SecretStr
 from sqlalchemy import Table, select
-from werkzeug.serving import make_server
 
-from flowzz.errors import QueueUnavailable
 from flowzz.jobs.connection import Connection
 from flowzz.jobs.context import JobContext
-from flowzz.jobs.notifications import Notification, Notified
-from flowzz.jobs.sources import DataSource
 from flowzz.plugins.contributions import WebhookReply, WebhookRequest
 from flowzz.settings import Settings
 from flowzz.store import Store
@@ -28,58 +22,7 @@ from flowzz_coinzz.sandbox.demo import connection_fields
 from flowzz_coinzz.sandbox.routes import sandbox_blueprint
 from flowzz_coinzz.sync import SyncedSales, SyncSales, sync_sales
 from flowzz_coinzz.webhooks import receive
-
-
-@dataclass
-class Recorder:
-    """A ReporterPort that keeps what was reported. ``on_checkpoint`` may raise, as a crash would."""
-
-    checkpoint: Any = None
-    lines: list[str] = field(default_factory=list)
-    progressed: list[tuple[float, str]] = field(default_factory=list)
-    checkpoints: list[Any] = field(default_factory=list)
-    steps: dict[str, str] = field(default_factory=dict)
-    stop_requested: bool = False
-    cancel_requested: bool = False
-    lease_lost: bool = False
-    on_checkpoint: Callable[[Any], None] = lambda value: None
-
-    def report(
-        self, *, progress: tuple[float, str] | None = None, log: Sequence[str] = (), checkpoint: Any = None
-    ) -> None:
-        self.lines.extend(log)
-        if progress is not None:
-            self.progressed.append(progress)
-        if checkpoint is not None:
-            self.checkpoint = checkpoint
-            self.checkpoints.append(checkpoint)
-            self.on_checkpoint(checkpoint)
-
-    def recall(self) -> Mapping[str, str]:
-        return self.steps
-
-    def remember(self, name: str, result: str) -> None:
-        self.steps[name] = result
-
-
-@dataclass
-class Queue:
-    """A HostPort that keeps what was enqueued, or is away; no other plugin is there."""
-
-    jobs: list[tuple[str, Any, str | None]] = field(default_factory=list)
-    away: bool = False
-
-    def enqueue(self, job: str, payload: Any, options: Any = None) -> str:
-        if self.away:
-            raise QueueUnavailable
-        self.jobs.append((job, payload, options.job_id))
-        return str(options.job_id)
-
-    def data_sources(self, topic: str) -> tuple[DataSource, ...]:
-        return ()
-
-    def notify(self, notification: Notification) -> Notified:
-        return Notified((), {})
+from support.plugging import Queue, Recorder, serving_sandbox
 
 
 @dataclass
@@ -157,16 +100,8 @@ class Company:
 
 @pytest.fixture
 def upstream() -> Iterator[Upstream]:
-    app = Flask("sandbox")
-    app.register_blueprint(sandbox_blueprint(), url_prefix="/coinzz")
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    with httpx.Client(timeout=60) as http:
-        yield Upstream(f"http://127.0.0.1:{server.server_port}/coinzz", http)
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving_sandbox(sandbox_blueprint(), "coinzz") as url, httpx.Client(timeout=60) as http:
+        yield Upstream(url, http)
 
 
 def _open(home: Path, database_url: str | None) -> Store:

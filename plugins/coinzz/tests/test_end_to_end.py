@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import func, select
-from werkzeug.serving import make_server
 
 from flowzz.app import Flowzz
 from flowzz.clock import now
@@ -24,19 +21,9 @@ from flowzz_coinzz.models import MIGRATIONS, events
 from flowzz_coinzz.plugin import plugin
 from flowzz_coinzz.sandbox import demo
 from flowzz_web import create_app
+from support.plugging import serving
 
 WITHIN = timedelta(seconds=30)
-
-
-@contextmanager
-def serving(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @dataclass
