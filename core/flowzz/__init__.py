@@ -8,6 +8,7 @@ What a plugin needs, in one import::
 from __future__ import annotations
 
 from flowzz.errors import (
+    ConnectionInactive,
     FlowzzError,
     InvalidRequest,
     JobCrashed,
@@ -54,6 +55,7 @@ __all__ = [
     "AdminPages",
     "Batch",
     "Connection",
+    "ConnectionInactive",
     "ConnectionState",
     "ConnectionType",
     "Custom",

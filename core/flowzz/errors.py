@@ -263,7 +263,19 @@ class Permanent(JobSignal):
 class NeedsCredentials(Permanent):
     """The upstream refused our credentials; the company's connection pauses until new ones are stored.
 
-    ``connection_id`` names the connection to pause.
+    ``connection_id`` names the connection to pause. The job waits, with its checkpoint and without using up an attempt,
+    and runs again within seconds of the new credentials; so do the company's other jobs that find it paused.
+    """
+
+    def __init__(self, connection_id: str, message: str | None = None) -> None:
+        self.connection_id = connection_id
+        super().__init__(message)
+
+
+class ConnectionInactive(JobSignal):
+    """The connection is paused or needs credentials: the job waits until it is active again, and uses up no attempt.
+
+    ``connection_id`` names it. ``ctx.connection`` raises this.
     """
 
     def __init__(self, connection_id: str, message: str | None = None) -> None:

@@ -146,7 +146,7 @@ def test_a_reader_does_not_wait_for_a_writer(store: Store) -> None:
 
 
 def test_migrating_makes_the_tables_once(fresh: Store) -> None:
-    assert fresh.migrate() == ["core:core_0001"]
+    assert fresh.migrate() == ["core:core_0001", "core:core_0002"]
     assert fresh.migrate() == []
     assert tables(fresh) == {*CoreTable.metadata.tables, "alembic_version_core"}
 
@@ -162,7 +162,7 @@ def test_a_plugin_brings_a_folder_with_versions(fresh: Store, tmp_path: Path) ->
     demo = Folder("demo", folder)
     body = "op.create_table('demo_orders', sa.Column('c', sa.Text, sa.ForeignKey('flowzz_companies.id')))"
     revision(folder, "demo_0001", body=body)
-    assert fresh.migrate([demo]) == ["core:core_0001", "demo:demo_0001"]
+    assert fresh.migrate([demo]) == ["core:core_0001", "core:core_0002", "demo:demo_0001"]
     revision(folder, "demo_0002", after="demo_0001", body=table_of("demo_events"))
     assert fresh.migrate([demo]) == ["demo:demo_0002"]
     assert {"demo_orders", "demo_events", "alembic_version_demo"} <= tables(fresh)
@@ -176,7 +176,7 @@ def test_a_failing_migration_is_rolled_back_and_stops_no_other_plugin(fresh: Sto
     with pytest.raises(MigrationFailed, match="boom") as caught:
         fresh.migrate(plugins)
     assert set(caught.value.failures) == {"a", "missing"}
-    assert caught.value.ran == ["core:core_0001", "a:a_0001", "b:b_0001"]
+    assert caught.value.ran == ["core:core_0001", "core:core_0002", "a:a_0001", "b:b_0001"]
     assert {"a_kept", "b_all"} <= tables(fresh)
     assert "a_half" not in tables(fresh)
     revision(tmp_path / "a", "a_0002", after="a_0001", body=table_of("a_half"))
@@ -225,7 +225,7 @@ def test_processes_that_migrate_together_do_it_once(store_settings: Settings, tm
         after = f"demo_{number - 1:04}" if number > 1 else None
         revision(demo.folder, f"demo_{number:04}", after=after, body=table_of(f"demo_{number}"))
     ran = sorted(race(migrate, store_settings, demo, processes=3))
-    assert ran == [[], [], ["core:core_0001", *(f"demo:demo_{number:04}" for number in range(1, 6))]]
+    assert ran == [[], [], ["core:core_0001", "core:core_0002", *(f"demo:demo_{number:04}" for number in range(1, 6))]]
 
 
 def test_a_snapshot_sees_one_moment_keeps_no_writer_waiting_and_writes_nothing(store: Store) -> None:

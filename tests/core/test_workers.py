@@ -145,19 +145,6 @@ def test_more_attempts_may_be_asked_for_than_the_policy_has(app: Flowzz, final: 
     assert (job.state, job.attempts_made, job.max_attempts) == (JobState.COMPLETED, 5, 5)
 
 
-def test_refused_credentials_pause_the_connection_and_fail_the_job(
-    app: Flowzz, final: Callable[[str], JobRecord]
-) -> None:
-    company = app.store.add_company("Loja")
-    connection, _ = app.store.add_connection(company.id, "probe", "main", {}, {})
-    with working(app):
-        job = final(app.enqueue("probe.work", {"raises": "credentials", "empresaId": connection.id}))
-    assert job.state is JobState.FAILED
-    assert job.attempts_made == 1
-    paused = app.store.connection_by_id(connection.id)
-    assert (paused.state.value, paused.state_reason) == ("needs_credentials", "401 from upstream")
-
-
 def test_a_refusal_of_credentials_that_were_renewed_meanwhile_is_tried_again(app: Flowzz, tmp_path: Path) -> None:
     company = app.store.add_company("Loja")
     connection, _ = app.store.add_connection(company.id, "probe", "main", {}, {})

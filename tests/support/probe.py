@@ -74,6 +74,11 @@ def work(ctx: JobContext, data: Work) -> Done:
             raise RetryLater(timedelta(milliseconds=30))
         case "credentials":
             raise NeedsCredentials(data.empresa_id or "", "401 from upstream")
+        case "credentials-once" if ctx.checkpoint is None:
+            ctx.save_checkpoint({"page": 7})
+            raise NeedsCredentials(ctx.connection("probe").id, "401 from upstream")
+        case "connected":
+            ctx.connection("probe")
         case "exit":
             raise SystemExit(3)
         case "nan":

@@ -27,6 +27,9 @@ class Connection:
 
     ``config`` holds the plain fields of the plugin's connection model, ``secrets`` the ones typed as secrets;
     the latter are encrypted at rest and print as stars.
+
+    ``state_since`` is when it came into its state. ``checked_at`` is when somebody last tested it, ``check_problem``
+    what was wrong then (None: nothing). ``succeeded_at`` is when a job last completed with it, to the minute.
     """
 
     id: str
@@ -39,6 +42,10 @@ class Connection:
     secrets: Mapping[str, SecretStr] = field(repr=False)
     created_at: datetime
     updated_at: datetime
+    state_since: datetime | None = None
+    checked_at: datetime | None = None
+    check_problem: str | None = None
+    succeeded_at: datetime | None = None
 
     def configured(self, model: type[ConfigT]) -> ConfigT:
         """Config and secrets together, as the plugin's own connection model (fields by Python name)."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from flowzz.errors import JobCanceled, LeaseLost, ReleaseJob, Snoozed
+from flowzz.errors import ConnectionInactive, JobCanceled, LeaseLost, Permanent, ReleaseJob, Snoozed
 from flowzz.jobs.connection import Connection, ConnectionState
 from flowzz.jobs.notifications import Notification, Notified
 from flowzz.jobs.options import EnqueueOptions
@@ -40,12 +40,18 @@ class StorePort(Protocol):
         """
         ...
 
+    def note_success(self, connection_id: str) -> None:
+        """A job completed with the connection just now."""
+        ...
+
     def connection_by_id(self, connection_id: str) -> Connection:
         """The connection with that id; NotFound when there is none."""
         ...
 
-    def connections(self, plugin: str, *, active_only: bool = True) -> Sequence[Connection]:
-        """Every company's connections to the plugin's upstream, oldest first."""
+    def connections(
+        self, plugin: str, *, active_only: bool = True, company_id: str | None = None
+    ) -> Sequence[Connection]:
+        """Every company's connections to the plugin's upstream, or one company's, oldest first."""
         ...
 
     def set_connection_state(self, connection_id: str, state: ConnectionState, reason: str | None) -> None:
@@ -128,6 +134,8 @@ class JobContext:
     host: HostPort
     reporter: ReporterPort
     restored: Any = None
+    used: dict[str, Connection] = field(default_factory=dict)
+    """Connections that ``connection`` gave to this run, by id."""
     _steps: Steps | None = None
 
     @property
@@ -179,6 +187,31 @@ class JobContext:
             self._steps = Steps(self.reporter)
         return self._steps.run(name, function, args, kwargs)
 
+    def connection(self, plugin: str, connection_id: str | None = None) -> Connection:
+        """The company's active connection to the plugin's upstream: that one, or the oldest that is active.
+
+        Raises Permanent when there is none, and ConnectionInactive, upon which the job waits, when none is active.
+        When the run completes, the connection's ``succeeded_at`` says so.
+        """
+        if self.company_id is None:
+            raise Permanent(f"job {self.job_name} needs an empresaId to find a connection to {plugin}")
+        found = [
+            one
+            for one in self.store.connections(plugin, active_only=False, company_id=self.company_id)
+            if connection_id in (None, one.id)
+        ]
+        if not found:
+            which = f"no connection {connection_id}" if connection_id else "no connection"
+            raise Permanent(
+                f"company {self.company_id} has {which} to {plugin}; add one with: "
+                f"flowzz connections add --plugin {plugin} --company {self.company_id}"
+            )
+        active = next((one for one in found if one.state is ConnectionState.ACTIVE), None)
+        if active is None:
+            raise ConnectionInactive(found[0].id, _why_inactive(found[0]))
+        self.used[active.id] = active
+        return active
+
     def enqueue(self, job: str, payload: Mapping[str, Any] | BaseModel, options: EnqueueOptions | None = None) -> str:
         """Put another job into its queue; its id. Errors are those of EnqueuePort, and LeaseLost.
 
@@ -221,3 +254,10 @@ class JobContext:
     def _raise_if_lost(self) -> None:
         if self.reporter.lease_lost:
             raise LeaseLost
+
+
+def _why_inactive(one: Connection) -> str:
+    remedy = "store new credentials in it" if one.state is ConnectionState.NEEDS_CREDENTIALS else "resume it"
+    why = f" ({one.state_reason})" if one.state_reason else ""
+    state = one.state.value.replace("_", " ")
+    return f"{one.plugin} connection {one.id} of company {one.company_id} is {state}{why}; {remedy} to go on"

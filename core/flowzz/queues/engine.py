@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 from flowzz import clock
 from flowzz.errors import BatchNotFound, JobNotFound, NotAllowedInState, QueueUnavailable
 from flowzz.jobs.state import STATE_OF_RQ_STATUS, JobState
-from flowzz.queues import census, keys
+from flowzz.queues import census, keys, unconnected
 from flowzz.queues.batches import BatchRecord, read_batch
 from flowzz.queues.commands import CommandChannel
 from flowzz.queues.connection import Clients, connect, redis_errors
@@ -186,6 +186,18 @@ class Queues:
     def workers(self) -> list[WorkerInfo]:
         """Live workers, stock RQ ones included."""
         return census.read_workers(self._clients.commands)
+
+    def wait_for_connection(self, connection_id: str, job_id: str) -> None:
+        """Remember that the job, about to be postponed, waits for the connection. Raises QueueUnavailable."""
+        unconnected.wait_for(self._clients.commands, connection_id, job_id)
+
+    def connections_waited_for(self) -> list[str]:
+        """Ids of the connections that delayed jobs wait for."""
+        return unconnected.waited_for(self._clients.commands)
+
+    def release_connection(self, connection_id: str) -> int:
+        """The jobs that wait for the connection are due now; how many they were."""
+        return unconnected.release(self._clients.commands, connection_id)
 
     def quarantined(self) -> dict[str, str]:
         """Ids that were taken from a queue but are no readable job → JSON of reason, queue and time (ms)."""

@@ -154,13 +154,18 @@ EPOCH = Key(
 MARK = Key("mark", "flowzz:mark:", "process", "string", "signs of life of a worker or scheduler; a week")
 EVENTS = Key("events", "flowzz:events", "", "stream", "transitions, one entry a script call; about the last 10,000")
 
+UNCONNECTED = Key("unconnected", "flowzz:unconnected", "", "set", "ids of connections that delayed jobs wait for")
+WAITING_FOR = Key(
+    "waiting_for", "flowzz:waiting-for:", "connection id", "set", "ids of delayed jobs that wait for the connection"
+)
+
 KEYS = (
     JOB, QUEUES, QUEUE, WIP, FINISHED, FAILED, SCHEDULED, CANCELED, DEFERRED, DEPENDENTS, DEPENDENCIES, TENDING,
     BATCH, MEMBERS, BATCHES, RESULTS, WORKERS, WORKERS_OF, WORKER,
     EXECUTION, EXECUTIONS, SUSPENDED, PARKED, LANE, RINGS, RING, GROUP,
     BLOCKED, BLOCKS, LANED, LIMITS, LIMITED, RATE, RUNNING, AWAITING, AWAITED, HOLDS, WAKE, PAUSED, STEP, LOG, STEPS,
     ANSWER, UNIQUE, KEEPS, KEPT, THROTTLE, PRUNING, QUARANTINE, SCHEDULE, EDIT, TICKS, OPEN, ASIDE, MENDING,
-    EPOCH, MARK, EVENTS, PUBSUB,
+    UNCONNECTED, WAITING_FOR, EPOCH, MARK, EVENTS, PUBSUB,
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from cryptography.fernet import InvalidToken
 from pydantic import SecretStr
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -66,6 +66,7 @@ class Connections(Companies):
             token_digest=_digest(token),
             created_at=at,
             updated_at=at,
+            state_since=at,
         )
         self._insert(row)
         return self._connection(row), token
@@ -103,7 +104,7 @@ class Connections(Companies):
             if secrets is not None:
                 row.sealed_secrets = seal(self._cipher, row.id, secrets)
                 if row.state == ConnectionState.NEEDS_CREDENTIALS.value:
-                    row.state, row.state_reason = ConnectionState.ACTIVE.value, None
+                    _enter(row, ConnectionState.ACTIVE, None)
             row.updated_at = clock.now()
         return self._connection(row)
 
@@ -111,9 +112,21 @@ class Connections(Companies):
         """Set the state and why (cut at 2,000 characters; an active connection needs no reason). Raises NotFound."""
         with self.session() as session:
             row = _locked(session, connection_id)
-            row.state = ConnectionState(state).value
-            row.state_reason = None if reason is None else note_of(reason)
+            _enter(row, ConnectionState(state), reason)
             row.updated_at = clock.now()
+
+    def note_check(self, connection_id: str, problem: str | None) -> None:
+        """Somebody tested the connection now, and found ``problem`` (None: it works). Raises NotFound."""
+        with self.session() as session:
+            row = _locked(session, connection_id)
+            row.checked_at, row.check_problem = clock.now(), None if problem is None else note_of(problem)
+
+    def note_success(self, connection_id: str) -> None:
+        """A job completed with the connection just now. One that was removed meanwhile is no error."""
+        with self.session() as session:
+            session.execute(
+                update(ConnectionRow).where(ConnectionRow.id == connection_id).values(succeeded_at=clock.now())
+            )
 
     def need_credentials(self, connection_id: str, reason: str, *, as_of: datetime) -> bool:
         """The upstream refused the credentials that were in use at ``as_of``: pause the connection until new ones come.
@@ -125,8 +138,7 @@ class Connections(Companies):
             row = _locked(session, connection_id)
             if row.updated_at > as_of or row.state != ConnectionState.ACTIVE.value:
                 return False
-            row.state = ConnectionState.NEEDS_CREDENTIALS.value
-            row.state_reason = note_of(reason)
+            _enter(row, ConnectionState.NEEDS_CREDENTIALS, reason)
             row.updated_at = clock.now()
         return True
 
@@ -161,9 +173,11 @@ class Connections(Companies):
             raise _missing(connection_id)
         return self._connection(row)
 
-    def connections(self, plugin: str, *, active_only: bool = True) -> list[Connection]:
-        """Every company's connections to the plugin's upstream, oldest first; by default the active ones."""
+    def connections(self, plugin: str, *, active_only: bool = True, company_id: str | None = None) -> list[Connection]:
+        """Every company's connections to the plugin's upstream, or one's, oldest first; by default the active ones."""
         query = select(ConnectionRow).where(ConnectionRow.plugin == plugin)
+        if company_id is not None:
+            query = query.where(ConnectionRow.company_id == (company_id if is_identifier(company_id) else ""))
         if active_only:
             query = query.where(ConnectionRow.state == ConnectionState.ACTIVE.value)
         with self._reading() as session:
@@ -225,7 +239,17 @@ class Connections(Companies):
             secrets=SealedSecrets(self._cipher, row.id, row.sealed_secrets),
             created_at=row.created_at,
             updated_at=row.updated_at,
+            state_since=row.state_since,
+            checked_at=row.checked_at,
+            check_problem=row.check_problem,
+            succeeded_at=row.succeeded_at,
         )
+
+
+def _enter(row: ConnectionRow, state: ConnectionState, reason: str | None) -> None:
+    if row.state != state.value:
+        row.state, row.state_since = state.value, clock.now()
+    row.state_reason = None if reason is None else note_of(reason)
 
 
 def _locked(session: Session, connection_id: str) -> ConnectionRow:

@@ -51,6 +51,10 @@ class ConnectionRow(CoreTable):
     token_digest: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    state_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    checked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    check_problem: Mapped[str | None] = mapped_column(Text)
+    succeeded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class UserRow(CoreTable):

@@ -11,25 +11,30 @@ import asyncio
 import json
 import traceback
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import structlog
+
 from flowzz import clock, logs
 from flowzz.app import Flowzz
 from flowzz.errors import (
+    ConnectionInactive,
     JobCanceled,
     JobTimeout,
     LeaseLost,
     NeedsCredentials,
     Permanent,
+    QueueUnavailable,
     ReleaseJob,
     RetryLater,
     Snoozed,
     Throttled,
     UnknownJob,
 )
+from flowzz.jobs.connection import ConnectionState
 from flowzz.jobs.context import JobContext
 from flowzz.jobs.definition import JobDefinition, result_as_json
 from flowzz.jobs.outcome import (
@@ -48,13 +53,19 @@ from flowzz.jobs.retry import NoRetry, RetryRules
 from flowzz.queues.fields import Envelope, UnreadableJob, load_call
 from flowzz.queues.lanes import key_of
 from flowzz.queues.transitions import Claim
+from flowzz.queues.unconnected import WAITS
 from flowzz.workers.reporter import Reporter
 from flowzz.workers.rq_retry import rq_retry
 
 TRACE_LIMIT = 16_000
 MESSAGE_LIMIT = 2_000
 NOT_STOPPING = timedelta(seconds=1)
+LOOK_AGAIN = timedelta(minutes=10)
+"""After that a job that waits for a connection looks by itself, whatever became of the index of such jobs."""
+NOTED_EVERY = timedelta(minutes=1)
 NO_RETRY = NoRetry()
+
+log = structlog.get_logger("flowzz.worker")
 
 
 @dataclass(slots=True)
@@ -158,6 +169,7 @@ def perform(execution: Execution) -> Execution:
         execution.reporter.begin(definition.timeout)
         with execution.confined(definition.memory_limit):
             result = result_as_json(definition.run(context, execution.payload))
+        _note_success(context)
     except BaseException as error:  # noqa: BLE001 - SystemExit in a handler costs one attempt, not a thread
         execution.outcome = judge(execution, error)
     else:
@@ -176,6 +188,8 @@ async def perform_async(execution: Execution) -> Execution:
         execution.reporter.begin(definition.timeout)
         async with scope:
             result = result_as_json(await definition.handler(context, execution.payload))
+        if context.used:
+            await asyncio.to_thread(_note_success, context)
     except BaseException as error:  # noqa: BLE001 - as in perform
         execution.outcome = judge(execution, _meant(execution, error, scope))
     else:
@@ -229,6 +243,8 @@ def judge(execution: Execution, error: BaseException) -> Outcome:
             return Canceled(_words(error))
         case NeedsCredentials():
             return _pause_connection(execution, error)
+        case ConnectionInactive():
+            return _wait_for_connection(execution, error.connection_id, _words(error))
         case Permanent():
             return Failed(describe(error))
     return retry_or_fail(execution, error)
@@ -261,16 +277,38 @@ def _pause_connection(execution: Execution, error: NeedsCredentials) -> Outcome:
     """Pausing comes before the settle: a crash between the two only runs the job against a paused connection.
 
     When the connection was changed since this run began, its credentials are not the refused ones: try again with them.
+    Otherwise the job waits for new ones, as every other job of the company does that finds the connection paused.
     """
+    store, connection_id, said = execution.app.store, error.connection_id, _words(error)[:MESSAGE_LIMIT]
     try:
-        paused = execution.app.store.need_credentials(
-            error.connection_id, _words(error)[:MESSAGE_LIMIT], as_of=execution.reporter.began_at or clock.now()
-        )
+        waits = store.need_credentials(connection_id, said, as_of=execution.reporter.began_at or clock.now())
+        waits = waits or store.connection_by_id(connection_id).state is not ConnectionState.ACTIVE
     except Exception as failure:  # noqa: BLE001 - the job's own error is worth more than this one
         info = describe(error)
         note = f"{info.message} (and its connection could not be paused: {failure})"
         return Failed(ErrorInfo(info.type, note, info.traceback))
-    return Failed(describe(error)) if paused else retry_or_fail(execution, error)
+    return _wait_for_connection(execution, connection_id, said) if waits else retry_or_fail(execution, error)
+
+
+def _wait_for_connection(execution: Execution, connection_id: str, said: str) -> Outcome:
+    """Until the connection is active again; the sweepers of the workers see to that (``queues/unconnected.py``).
+
+    Without the index, for Redis was away or somebody died in between, the job looks again by itself.
+    """
+    with suppress(QueueUnavailable):
+        execution.app.queues.wait_for_connection(connection_id, execution.claim.job_id)
+    return Postponed(LOOK_AGAIN, f"{WAITS}{connection_id}: {said}"[:MESSAGE_LIMIT])
+
+
+def _note_success(context: JobContext) -> None:
+    """The connections of a run that completed did work, to the minute. Never raises: the run's result is worth more."""
+    for one in context.used.values():
+        if one.succeeded_at is not None and clock.now() - one.succeeded_at < NOTED_EVERY:
+            continue
+        try:
+            context.store.note_success(one.id)
+        except Exception:  # the database; the next run notes it
+            log.warning("a connection's success could not be noted", connection=one.id, exc_info=True)
 
 
 def describe(error: BaseException) -> ErrorInfo:

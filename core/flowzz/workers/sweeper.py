@@ -7,7 +7,8 @@ import threading
 import structlog
 
 from flowzz.app import Flowzz
-from flowzz.errors import QueueUnavailable
+from flowzz.errors import NotFound, QueueUnavailable
+from flowzz.jobs.connection import ConnectionState
 from flowzz.queues.reading import pack_text
 
 log = structlog.get_logger("flowzz.sweeper")
@@ -72,6 +73,16 @@ class Sweeper:
         if count := self._app.queues.transitions.unpark(list(self._app.plugins.jobs), some=True):
             log.info("parked jobs wait again", count=count)
 
+    def reconnect(self) -> None:
+        """Jobs that wait for a connection which is active again, or gone, are due now. Raises QueueUnavailable."""
+        for connection_id in self._app.queues.connections_waited_for():
+            try:
+                state = self._app.store.connection_by_id(connection_id).state
+            except NotFound:
+                state = ConnectionState.ACTIVE  # they will say so themselves
+            if state is ConnectionState.ACTIVE and (count := self._app.queues.release_connection(connection_id)):
+                log.info("jobs that waited for a connection run again", connection=connection_id, count=count)
+
     def mend(self) -> None:
         """Look at some keys for what others broke; a job must be astray for a lease. Raises QueueUnavailable."""
         settings = self._app.settings
@@ -98,6 +109,7 @@ class Sweeper:
                 self.unpark()
                 self.prune()
                 self.mend()
+                self.reconnect()
             except QueueUnavailable as error:
                 log.warning("sweep failed", error=str(error))
             except Exception:

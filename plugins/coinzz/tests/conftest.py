@@ -86,6 +86,11 @@ class Company:
         request = WebhookRequest(body=body, headers={}, query={}, remote_addr=None)
         return receive(request, self.connection, self.store, queue or Queue())
 
+    def rows_of(self, table: Table) -> list[dict[str, Any]]:
+        """All rows of a table that has no id of its own."""
+        with self.store.session() as session:
+            return [dict(row) for row in session.execute(select(table)).mappings()]
+
     def rows(self, table: Table) -> list[dict[str, Any]]:
         with self.store.session() as session:
             found = session.execute(select(table).where(table.c.company_id == self.id).order_by(table.c.id))

@@ -213,14 +213,44 @@ def test_a_throttled_sync_uses_no_attempt(session: Session, upstream: Any) -> No
     assert upstream.stats()["byPage"] == {"1": 1, "2": 1, "3": 1}
 
 
+def test_a_token_that_expires_mid_sync_pauses_that_company_only_and_the_sync_resumes_where_it_was(
+    session: Session, upstream: Any, connected: Callable[..., Any]
+) -> None:
+    flowzz = session.flowzz
+    upstream.seed(60)
+    other = connected(flowzz.store, upstream.url)
+    upstream.faults(unauthorized={"after": 3})
+    synced = session.enqueue("coinzz.sync_sales", {"empresaId": session.company_id})
+    until(lambda: flowzz.queues.job(synced).state is JobState.DELAYED)
+
+    stopped = flowzz.store.connection_by_id(session.connection.id)
+    assert str(stopped.state) == "needs_credentials"
+    assert "refused the API token" in (stopped.state_reason or "")
+    assert flowzz.queues.job(synced).checkpoint["page"] == 4
+    assert "needs credentials" not in str(flowzz.store.connection_by_id(other.connection.id).state)
+
+    upstream.faults()
+    done = session.done(session.enqueue("coinzz.sync_sales", {"empresaId": other.id}))
+    assert done.result == {"synced": 60, "errors": 0}
+
+    before = upstream.stats()["byPage"]
+    flowzz.store.update_connection(stopped.id, secrets=dict(stopped.secrets))
+    record = session.done(synced)
+    assert (record.state, record.attempts_made) == (JobState.COMPLETED, 1)
+    assert record.result == {"synced": 60, "errors": 0}
+    after = upstream.stats()["byPage"]
+    assert {page for page in after if after[page] != before[page]} == {"4", "5", "6"}
+    assert flowzz.store.connection_by_id(stopped.id).succeeded_at is not None
+
+
 def test_a_refused_token_pauses_the_connection(session: Session, upstream: Any) -> None:
     upstream.seed(5)
     upstream.faults(unauthorized=True)
 
-    record = session.done(session.enqueue("coinzz.sync_sales", {"empresaId": session.company_id}))
+    synced = session.enqueue("coinzz.sync_sales", {"empresaId": session.company_id})
 
-    assert record.state is JobState.FAILED
-    assert "refused the API token" in record.error.message
+    record = until(lambda: (found := session.flowzz.queues.job(synced)).state is JobState.DELAYED and found)
+    assert "refused the API token" in record.note
     connection = session.flowzz.store.connection_by_id(session.connection.id)
     assert str(connection.state) == "needs_credentials"
     assert upstream.stats()["calls"] == 1

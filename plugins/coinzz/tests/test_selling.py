@@ -61,8 +61,10 @@ def test_a_refused_token_asks_for_a_new_one(upstream: Any, company: Any) -> None
 
 
 def test_without_a_connection_it_says_so(company: Any) -> None:
-    with pytest.raises(Permanent, match="has no Coinzz connection"):
-        create_sale(company.context(), payload(company, empresaId="nobody"))
+    context = company.context()
+    context.company_id = "nobody"
+    with pytest.raises(Permanent, match="has no connection to coinzz"):
+        create_sale(context, payload(company, empresaId="nobody"))
 
 
 @pytest.mark.parametrize(

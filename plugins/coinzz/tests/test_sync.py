@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from flowzz.errors import JobCanceled, NeedsCredentials, Permanent, ReleaseJob, Throttled
+from flowzz.errors import ConnectionInactive, JobCanceled, NeedsCredentials, Permanent, ReleaseJob, Throttled
 from flowzz.jobs.connection import ConnectionState
 from flowzz_coinzz.models import sync_state
-from flowzz_coinzz.sync import companies_to_sync
+from flowzz_coinzz.sync import companies_to_sync, sync_sales
 
 
 class Crash(BaseException):
@@ -238,8 +238,23 @@ def test_only_an_active_connection_is_synced(company: Any, store: Any, connected
     store.set_connection_state(company.connection.id, ConnectionState.NEEDS_CREDENTIALS, "401 from Coinzz")
     assert [payload.empresa_id for payload in companies_to_sync(store)] == [other.id]
 
-    with pytest.raises(Permanent, match=r"needs_credentials \(401 from Coinzz\); store a new API token"):
+    with pytest.raises(ConnectionInactive, match=r"needs credentials \(401 from Coinzz\); store new credentials"):
         company.sync()
+
+
+def test_each_of_several_connections_is_synced(store: Any, upstream: Any, company: Any) -> None:
+    config, secrets = dict(company.connection.config), dict(company.connection.secrets)
+    second, _ = store.add_connection(company.id, "coinzz", "Second shop", config, secrets)
+    payloads = list(companies_to_sync(store))
+    assert [(one.empresa_id, one.connection_id) for one in payloads] == [
+        (company.id, company.connection.id),
+        (company.id, second.id),
+    ]
+    upstream.seed(3)
+    for payload in payloads:
+        assert sync_sales(company.context(), payload).synced == 3
+    assert len(company.orders()) == 3
+    assert {row["connection_id"] for row in company.rows_of(sync_state)} == {company.connection.id, second.id}
 
 
 def test_a_company_without_a_connection_is_told_how_to_add_one(company: Any, store: Any) -> None:

@@ -13,7 +13,7 @@ from flowzz.jobs.payload import Payload, Result, WireModel
 from flowzz_coinzz.client import CoinzzClient
 from flowzz_coinzz.connection import CoinzzConnection
 from flowzz_coinzz.sales import create_once
-from flowzz_coinzz.sync import active_connection
+from flowzz_coinzz.sync import PLUGIN
 from flowzz_coinzz.upstream import Address, Customer, NewSale
 
 CREATE_JOB = "coinzz.create_sale"
@@ -70,11 +70,11 @@ class SaleMade(Result):
 def create_sale(ctx: JobContext, data: CreateSale) -> SaleMade:
     """Make a sale at Coinzz, at most once for its ``saleKey``; again, the same order.
 
-    Raises Permanent when the company has no active connection, Refused with Coinzz's words, TransientError when surely
+    Raises Permanent when the company has no connection, Refused with Coinzz's words, TransientError when surely
     nothing was sent, and UnknownOutcome when the order may exist: then the order's webhook, or the sync, settles it,
     and the job may be replayed to learn its number.
     """
-    connection = active_connection(ctx.store, data.empresa_id)
+    connection = ctx.connection(PLUGIN)
     settings = connection.configured(CoinzzConnection)
     with CoinzzClient(settings, connection.id) as client:
         number = create_once(ctx.store, client, data.empresa_id, data.sale_key, _new_sale(data))

@@ -8,6 +8,7 @@ first page, and each run looks ``OVERLAP`` further back, so nothing falls betwee
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
@@ -17,8 +18,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from flowzz.clock import now
-from flowzz.errors import NotFound, Permanent
-from flowzz.jobs.connection import Connection, ConnectionState
+from flowzz.jobs.connection import Connection
 from flowzz.jobs.context import JobContext, StorePort
 from flowzz.jobs.definition import job
 from flowzz.jobs.duplicates import Unique
@@ -45,10 +45,14 @@ LOGGED_PROBLEMS = 20
 
 
 class SyncSales(Payload):
-    """``force_full_sync`` asks for every sale instead of those since the last success."""
+    """``force_full_sync`` asks for every sale instead of those since the last success.
+
+    ``connection_id`` names one of several connections of the company; default: the oldest that is active.
+    """
 
     empresa_id: str
     force_full_sync: bool = False
+    connection_id: str | None = None
 
 
 class SyncedSales(Result):
@@ -83,15 +87,15 @@ class Cursor:
     SYNC_JOB,
     queue=SYNC_QUEUE,
     timeout=timedelta(hours=2),
-    duplicates=Unique(by=("empresa_id", "force_full_sync")),
+    duplicates=Unique(by=("empresa_id", "force_full_sync", "connection_id")),
 )
 def sync_sales(ctx: JobContext, data: SyncSales) -> SyncedSales:
     """Bring a company's Coinzz sales up to date.
 
-    Raises Permanent when the company has no active connection, NeedsCredentials when Coinzz refuses the token and
-    Throttled when it asks us to wait; the page it stands at is kept.
+    Raises Permanent when the company has no connection, ConnectionInactive when it is paused, NeedsCredentials when
+    Coinzz refuses the token and Throttled when it asks us to wait; the page it stands at is kept.
     """
-    connection = active_connection(ctx.store, data.empresa_id)
+    connection = ctx.connection(PLUGIN, data.connection_id)
     settings = connection.configured(CoinzzConnection)
     cursor = _resumed(ctx) or _begun(ctx, data, connection)
     if not settings.pull_enabled:
@@ -108,25 +112,12 @@ def sync_sales(ctx: JobContext, data: SyncSales) -> SyncedSales:
 
 
 def companies_to_sync(store: StorePort) -> Iterator[SyncSales]:
-    """One payload for each company with an active connection, whether its pull is on or not."""
-    companies = dict.fromkeys(connection.company_id for connection in store.connections(PLUGIN))
-    return (SyncSales(empresa_id=company) for company in companies)
-
-
-def active_connection(store: StorePort, company_id: str) -> Connection:
-    try:
-        connection = store.connection(company_id, PLUGIN)
-    except NotFound:
-        raise Permanent(
-            f"company {company_id} has no Coinzz connection; add one with: flowzz connections add"
-        ) from None
-    if connection.state is ConnectionState.ACTIVE:
-        return connection
-    remedy = "store a new API token in it" if connection.state is ConnectionState.NEEDS_CREDENTIALS else "resume it"
-    reason = f" ({connection.state_reason})" if connection.state_reason else ""
-    raise Permanent(
-        f"Coinzz connection {connection.id} of company {company_id} is {connection.state}{reason}; "
-        f"{remedy} to sync again"
+    """One payload for each active connection, whether its pull is on or not; a company's only one goes unnamed."""
+    found = store.connections(PLUGIN)
+    each = Counter(connection.company_id for connection in found)
+    return (
+        SyncSales(empresa_id=one.company_id, connection_id=one.id if each[one.company_id] > 1 else None)
+        for one in found
     )
 
 
