@@ -196,18 +196,23 @@ def test_two_messages_to_one_person_keep_their_distance(session: Session, upstre
 def test_a_token_that_expires_pauses_that_company_only(
     session: Session, upstream: Any, connected: Callable[..., Any]
 ) -> None:
+    flowzz = session.flowzz
     upstream.faults(token={"subcode": 463, "times": 1})
-    record = session.done(session.send())
-    assert record.state is JobState.FAILED
-    connection = session.flowzz.store.connection_by_id(session.connection.id)
+    refused = session.send()
+    eventually(lambda: flowzz.queues.job(refused).state is JobState.DELAYED)
+    connection = flowzz.store.connection_by_id(session.connection.id)
     assert connection.state is ConnectionState.NEEDS_CREDENTIALS
     waiting = session.send(to="+5521987654321")
-    other = connected(session.flowzz.store, upstream.url, phone_number_id="500000000000002")
+    other = connected(flowzz.store, upstream.url, phone_number_id="500000000000002")
     payload = {"empresaId": other.id, "to": ANA, "message": "oi"}
-    assert session.done(session.flowzz.enqueue("whatsapp.send_message", payload)).state is JobState.COMPLETED
-    eventually(lambda: session.flowzz.queues.attempts(waiting))
-    assert session.flowzz.queues.attempts(waiting)[0].outcome == "postponed"
-    assert "needs_credentials" in str(session.flowzz.queues.job(waiting).note)
+    assert session.done(flowzz.enqueue("whatsapp.send_message", payload)).state is JobState.COMPLETED
+    eventually(lambda: flowzz.queues.attempts(waiting))
+    assert flowzz.queues.attempts(waiting)[0].outcome == "postponed"
+    assert "needs credentials" in str(flowzz.queues.job(waiting).note)
+
+    flowzz.store.update_connection(connection.id, secrets=dict(connection.secrets))
+    assert {session.done(job_id).state for job_id in (refused, waiting)} == {JobState.COMPLETED}
+    assert [flowzz.queues.job(job_id).attempts_made for job_id in (refused, waiting)] == [1, 1]
 
 
 def test_a_campaign_in_which_some_recipients_fail(session: Session, upstream: Any) -> None:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sqlalchemy import update
 
 from flowzz.clock import now
-from flowzz.errors import NeedsCredentials, Permanent, Snoozed, Throttled
+from flowzz.errors import ConnectionInactive, NeedsCredentials, Permanent, Snoozed, Throttled
 from flowzz.jobs.connection import ConnectionState
 from flowzz_whatsapp.client import CloudApi
 from flowzz_whatsapp.errors import Refused, SenderStopped, TransientError
@@ -230,9 +230,9 @@ def test_a_stopped_sender_pauses_its_connection(company: Any, upstream: Any, cod
     connection = company.store.connection_by_id(company.connection.id)
     assert connection.state is ConnectionState.PAUSED
     assert str(code) in str(connection.state_reason)
-    with pytest.raises(Throttled, match="resume it") as waiting:
+    with pytest.raises(ConnectionInactive, match="resume it") as waiting:
         company.send(job_id="job-2")
-    assert waiting.value.hold == "whatsapp.sender"
+    assert waiting.value.connection_id == connection.id
     assert upstream.stats()["calls"] == 1
     company.store.set_connection_state(connection.id, ConnectionState.ACTIVE, None)
     assert company.send(job_id="job-2").status == "accepted"
@@ -244,7 +244,7 @@ def test_a_refused_token_asks_for_credentials(company: Any, upstream: Any, fault
     with pytest.raises(NeedsCredentials, match=code) as refused:
         company.send()
     assert refused.value.connection_id == company.connection.id
-    assert company.message()["state"] == "failed"
+    assert company.message()["state"] == "waiting"
 
 
 @pytest.mark.parametrize("code", [100, 131009, 131026, 131030, 131050, 131049, 130472, 131042, 133010, 135000, 999999])

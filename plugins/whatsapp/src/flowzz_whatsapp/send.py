@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import NoReturn
 
 from flowzz.clock import now
-from flowzz.errors import NotFound, Permanent, Throttled
+from flowzz.errors import NeedsCredentials, Permanent, Throttled
 from flowzz.jobs.connection import Connection, ConnectionState
 from flowzz.jobs.context import JobContext
 from flowzz.jobs.definition import job
@@ -37,7 +37,6 @@ WINDOW = timedelta(hours=24)
 UNKNOWN_LIMIT = timedelta(minutes=15)
 """How long a status may take to prove that a message without an answer was taken."""
 LONGEST_LOOK = timedelta(seconds=60)
-PAUSED_LOOK = timedelta(seconds=60)
 LONGEST_SENDER_WAIT = timedelta(seconds=60)
 PAIR_WAIT_BASE = 4
 MOST_PAIR_THROTTLES = 5
@@ -60,9 +59,10 @@ def send_message(ctx: JobContext, data: SendMessage) -> SentMessage:
     """Send one WhatsApp message, a text or a template.
 
     Raises Permanent when Meta refuses it for good or its outcome stays unknown, NeedsCredentials when it refuses the
-    token, Throttled with the limit to hold when we are too fast or the connection is paused.
+    token (the message waits for a new one), ConnectionInactive when it is paused, and Throttled with the limit to hold
+    when we are too fast.
     """
-    connection = _usable_connection(ctx, data.empresa_id)
+    connection = ctx.connection(PLUGIN)
     settings = connection.configured(WhatsAppConnection)
     if settings.check_parameters and (trouble := data.parameter_trouble()):
         raise Permanent(f"{trouble}. {PARAMETERS_ASSUMPTION}")
@@ -119,7 +119,9 @@ class _Sending:
         if isinstance(error, Overrun):
             self.log.refused(row, State.WAITING, said, throttled=True)
             raise _throttled(error, row["throttles"]) from error
+        # Refused credentials are no failure of the message: it waits for new ones.
         is_last = isinstance(error, Permanent) or self.ctx.attempt >= self.ctx.max_attempts
+        is_last = is_last and not isinstance(error, NeedsCredentials)
         if isinstance(error, SenderStopped):
             self.ctx.store.set_connection_state(self.connection.id, ConnectionState.PAUSED, said)
         self.log.refused(row, State.FAILED if is_last else State.WAITING, said, code=code)
@@ -169,22 +171,3 @@ def _throttled(error: Overrun, before: int) -> Throttled:
         own, hold = min(ACCOUNT_WAIT * 2 ** min(before, 10), LONGEST_ACCOUNT_WAIT), SENDER_LIMIT
         own = own if error.asked is None else timedelta(0)
     return Throttled(max(own, error.asked or timedelta(0)), str(error), hold=hold)
-
-
-def _usable_connection(ctx: JobContext, company_id: str) -> Connection:
-    """The company's connection. While it is paused the company's messages wait, one of them looking now and then."""
-    try:
-        connection = ctx.store.connection(company_id, PLUGIN)
-    except NotFound:
-        raise Permanent(
-            f"company {company_id} has no WhatsApp connection; add one with: flowzz connections add whatsapp"
-        ) from None
-    if connection.state is ConnectionState.ACTIVE:
-        return connection
-    remedy = "store a new token in it" if connection.state is ConnectionState.NEEDS_CREDENTIALS else "resume it"
-    reason = f" ({connection.state_reason})" if connection.state_reason else ""
-    raise Throttled(
-        PAUSED_LOOK,
-        f"WhatsApp connection {connection.id} is {connection.state}{reason}; its messages wait; {remedy}",
-        hold=SENDER_LIMIT,
-    )
