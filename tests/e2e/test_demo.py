@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 import re
 import signal
+import sqlite3
+import subprocess
 import urllib.request
+from contextlib import closing
+from decimal import Decimal
 
 import pytest
+from openpyxl import load_workbook
 
+from flowzz_report import wording
 from support.shop import OF_THIS_HOUSE
 from support.waiting import eventually
 
@@ -69,6 +75,26 @@ def test_the_plugins_of_this_house(installation: Installation, plugin: str) -> N
     installation.env["FLOWZZ_DISABLED_PLUGINS"] = "shop"
     done = installation.run("demo", "--once", "--json", "--port", "0")
     assert done.returncode == 0, done.stderr
-    jobs = {job["job"]: job for job in json.loads(done.stdout)["jobs"]}
+    outcome = json.loads(done.stdout)["jobs"]
+    jobs = {job["job"]: job for job in outcome}
+    assert {job["status"] for job in outcome} == {"completed"}
     assert jobs["coinzz.sync_sales"]["result"]["synced"] > 0
     assert jobs["coinzz.sync_sales"]["result"]["errors"] == 0
+    assert len([job for job in outcome if job["job"] == "report.generate"]) == 2
+    _the_reports_say_what_was_synced(installation)
+
+
+def _the_reports_say_what_was_synced(installation: Installation) -> None:
+    """The workbook's figures, and the page's, are the sums of the rows in the database."""
+    with closing(sqlite3.connect(installation.home / "flowzz.db")) as database:
+        count, amount = database.execute("SELECT count(*), sum(final_price) FROM coinzz_orders").fetchone()
+    (sheet,) = (installation.home / "reports").rglob("*.xlsx")
+    book = load_workbook(sheet, data_only=True)
+    figures = {row[0]: row[1] for row in book["Resumo"].iter_rows(values_only=True) if row[0]}
+    total = list(book["Pedidos"].iter_rows(values_only=True))[-1]
+    assert (figures["Pedidos"], book["Pedidos"].max_row - 2) == (count, count)
+    assert round(total[4] * 10_000) == amount
+    (page,) = (installation.home / "reports").rglob("*.pdf")
+    text = subprocess.run(["pdftotext", "-layout", page, "-"], capture_output=True, text=True, check=True).stdout
+    for said in (wording.money(Decimal(amount).scaleb(-4), "BRL"), wording.number(count)):
+        assert said.replace(wording.FIXED, " ") in text.replace(wording.FIXED, " ")

@@ -140,18 +140,22 @@ class Demonstration:
     def run(self, show: Callable[[list[Row]], None]) -> list[Row]:
         """Run every plugin's demo and wait for its jobs (5 minutes at most); ``show`` is told of each look.
 
-        Those that read what others store come last, when the jobs of the others have ended.
+        Those that read what others store come last, when the jobs of the others have ended; not at all when nobody
+        offers what they need.
         """
         company_id = _company(self._here.store)
         deadline = time.monotonic() + ALL_WITHIN_S
         demos = sorted(self._plugins.sandboxes.items())
         for turn in (False, True):
             for plugin, sandbox in demos:
-                if bool(sandbox.needs) is turn:
+                if bool(sandbox.needs) is turn and self._offered(sandbox):
                     self._begin(plugin, sandbox, company_id)
                     show(self._rows)
             self._follow(show, deadline)
         return self._rows
+
+    def _offered(self, sandbox: Sandbox) -> bool:
+        return set(sandbox.needs) <= {source.topic for source in self._plugins.data_sources.values()}
 
     def _follow(self, show: Callable[[list[Row]], None], deadline: float) -> None:
         while True:

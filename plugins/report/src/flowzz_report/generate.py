@@ -96,8 +96,8 @@ def _make(ctx: JobContext, data: GenerateReport, settings: ReportSettings, stora
     with storage.workplace() as folder:
         path = folder / f"report.{data.format}"
         rows = _write(ctx, data, settings, report, path)
-        ctx.raise_if_canceled()
         ctx.progress(WRITTEN, "storing the file")
+        ctx.raise_if_canceled()
         name = f"{report.id[:2]}/{report.id}-{report.execution}.{data.format}"
         size, digest = path.stat().st_size, _digest(path)
         storage.publish(path, name)
@@ -145,6 +145,8 @@ def _write(ctx: JobContext, data: GenerateReport, settings: ReportSettings, repo
                 f"the report has {count:,} rows and a file may have {settings.max_rows:,} (FLOWZZ_REPORT_MAX_ROWS); "
                 "ask for a shorter period or for fewer rows by filters"
             )
+        ctx.progress(READ_TO, "writing the file")
+        ctx.raise_if_canceled()
         _WRITERS[data.format](document, path, settings, _Watch(ctx, count))
     return count
 

@@ -65,22 +65,30 @@ class Styles:
 def write_xlsx(document: Document, path: Path, scratch: Path, wrote: Callable[[int], None]) -> None:
     """``scratch`` is a folder for the sheets' parts; ``wrote`` is told of the number of rows listed now and then."""
     options = {"constant_memory": True, "tmpdir": str(scratch), "default_date_format": "dd/mm/yyyy"}
-    with xlsxwriter.Workbook(str(path), options) as book:
-        styles = Styles(book, document.currency)
-        book.set_properties({"title": document.title, "company": document.company, "created": document.generated_at})
-        summary = book.add_worksheet(SUMMARY)
-        places = {}
-        for table in document.tables:
-            sheet = book.add_worksheet(table.name)
-            _table(sheet, styles, table.columns, table.rows, table.total, table.note)
-            places[table.name] = sheet
-        listing = document.listing
-        if listing is not None:
-            sheet = book.add_worksheet(listing.name)
-            _table(sheet, styles, listing.columns, _told(listing.rows(), wrote), listing.total)
-        last = _summary(summary, styles, document)
-        add_charts(book, summary, last + 2, document.tables)
-        summary.activate()
+    book = xlsxwriter.Workbook(str(path), options)
+    try:
+        _fill(book, document, wrote)
+    except BaseException:
+        # Not by ``with``: that would pack a whole file of what is there, which takes seconds a cancel does not have.
+        for sheet in book.worksheets():
+            sheet.row_data_fh.close()
+        raise
+    book.close()
+
+
+def _fill(book: xlsxwriter.Workbook, document: Document, wrote: Callable[[int], None]) -> None:
+    styles = Styles(book, document.currency)
+    book.set_properties({"title": document.title, "company": document.company, "created": document.generated_at})
+    summary = book.add_worksheet(SUMMARY)
+    for table in document.tables:
+        _table(book.add_worksheet(table.name), styles, table.columns, table.rows, table.total, table.note)
+    listing = document.listing
+    if listing is not None:
+        rows = _told(listing.rows(), wrote)
+        _table(book.add_worksheet(listing.name), styles, listing.columns, rows, listing.total)
+    last = _summary(summary, styles, document)
+    add_charts(book, summary, last + 2, document.tables)
+    summary.activate()
 
 
 def _told(rows: Iterable[Row], wrote: Callable[[int], None]) -> Iterable[Row]:
