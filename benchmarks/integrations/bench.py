@@ -32,7 +32,7 @@ class Stage:
 
     def connect(self, company: str, plugin: str, fields: Mapping[str, Any]) -> str:
         """A new company with a connection to the sandbox; its id. ``fields`` are those of the connection model."""
-        from flowzz.cli.connecting import connection_type, split
+        from flowzz.plugins.connecting import connection_type, split
 
         kind = connection_type(self.app.plugins, plugin)
         config, secrets = split(plugin, kind.model, fields)

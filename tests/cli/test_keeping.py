@@ -56,7 +56,9 @@ def company(migrated: Cli) -> str:
 
 
 def test_a_connection_asks_for_exactly_the_plugins_fields(migrated: Cli, company: str) -> None:
-    result = migrated("connections", "add", "shop", "--company", company, input="https://shop.example\nkey-4711\n\n")
+    result = migrated(
+        "connections", "add", "--plugin", "shop", "--company", company, input="https://shop.example\nkey-4711\n\n"
+    )
     assert result.exit_code == 0, result.output
     made, said = result.stdout.splitlines()
     assert "key-4711" not in result.output
@@ -69,7 +71,7 @@ def test_a_connection_asks_for_exactly_the_plugins_fields(migrated: Cli, company
 def test_scripts_give_fields_and_take_secrets_from_the_environment(migrated: Cli, company: str) -> None:
     migrated.env["SHOP_KEY"] = "key-4711"
     words = ("--set", "base_url=https://shop.example", "--set", "page_size=7", "--secret-from-env", "api_key=SHOP_KEY")
-    made = migrated.json("connections", "add", "shop", "--company", company, *words)
+    made = migrated.json("connections", "add", "--plugin", "shop", "--company", company, *words)
     assert made["config"]["page_size"] == 7
     assert made["webhookUrl"].startswith("http://127.0.0.1:3000/webhooks/shop/")
     assert "key-4711" not in migrated.ok("connections", "show", made["id"], "--json")
@@ -86,16 +88,26 @@ def test_scripts_give_fields_and_take_secrets_from_the_environment(migrated: Cli
     ],
 )
 def test_wrong_fields_are_refused(migrated: Cli, company: str, words: tuple[str, ...], code: int, said: str) -> None:
-    result = migrated("connections", "add", "shop", "--company", company, *words)
+    result = migrated("connections", "add", "--plugin", "shop", "--company", company, *words)
     assert (result.exit_code, said in result.stderr) == (code, True), result.output
     assert migrated.json("connections", "list") == []
+
+
+def test_what_does_not_work_is_not_stored_unless_the_test_is_skipped(migrated: Cli, company: str) -> None:
+    migrated.env["SHOP_KEY"] = "wrong"
+    words = ("--company", company, "--set", "base_url=https://shop.example", "--secret-from-env", "api_key=SHOP_KEY")
+    refused = migrated("connections", "add", "--plugin", "shop", *words)
+    assert (refused.exit_code, "the shop refused the API key" in refused.stderr) == (1, True)
+    assert migrated.json("connections", "list") == []
+    migrated.ok("connections", "add", "--plugin", "shop", *words, "--no-test")
+    assert len(migrated.json("connections", "list")) == 1
 
 
 @pytest.fixture
 def connection(migrated: Cli, company: str) -> str:
     migrated.env["SHOP_KEY"] = "key-4711"
     words = ("--set", "base_url=https://shop.example", "--secret-from-env", "api_key=SHOP_KEY")
-    return str(migrated.json("connections", "add", "shop", "--company", company, *words)["id"])
+    return str(migrated.json("connections", "add", "--plugin", "shop", "--company", company, *words)["id"])
 
 
 def test_a_connection_is_tested_paused_resumed_updated_and_removed(migrated: Cli, connection: str) -> None:
@@ -106,10 +118,12 @@ def test_a_connection_is_tested_paused_resumed_updated_and_removed(migrated: Cli
     migrated.ok("connections", "resume", connection)
     assert migrated.json("connections", "list", "--plugin", "shop")[0]["state"] == "active"
     assert migrated.json("connections", "list", "--plugin", "other") == []
+    assert migrated.json("connections", "list")[0]["checkProblem"] is None
     migrated.env["SHOP_KEY"] = "wrong"
     migrated.ok("connections", "update", connection, "--label", "Old shop", "--secret-from-env", "api_key=SHOP_KEY")
     refused = migrated("connections", "test", connection)
     assert (refused.exit_code, "refused the API key" in refused.stderr) == (1, True)
+    assert migrated.json("connections", "list")[0]["checkProblem"] == "the shop refused the API key"
     assert migrated.ok("connections", "remove", connection, "--yes") == "Old shop removed\n"
     assert migrated("connections", "show", connection).exit_code == 1
 

@@ -5,26 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, get_args
+from typing import Any
 
 import click
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from flowzz.errors import InvalidRequest, NotFound, nearest
-from flowzz.jobs.payload import problems_of
-from flowzz.plugins.contributions import ConnectionType
-from flowzz.plugins.host import PluginHost
-
-
-def connection_type(plugins: PluginHost, plugin: str) -> ConnectionType:
-    """Raises NotFound, naming the nearest, when that plugin has no connections or is not loaded."""
-    found = plugins.connection_types.get(plugin)
-    if found is None:
-        close = nearest(plugin, plugins.connection_types)
-        hint = f"; did you mean {close!r}?" if close else ""
-        raise NotFound(f"no loaded plugin named {plugin!r} takes connections{hint} (see `flowzz plugins list`)")
-    return found
+from flowzz.errors import nearest
+from flowzz.plugins.connecting import is_secret
 
 
 def given(model: type[BaseModel], settings: Iterable[str], from_environment: Iterable[str]) -> dict[str, Any]:
@@ -57,27 +45,6 @@ def asked(model: type[BaseModel], known: Mapping[str, Any], *, optional: bool) -
         if answer != "":
             values[name] = answer
     return values
-
-
-def split(
-    plugin: str, model: type[BaseModel], values: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, SecretStr]]:
-    """Checked by the model: the plain fields as JSON, and those typed as secrets.
-
-    Raises InvalidRequest naming every field that does not fit.
-    """
-    try:
-        checked = model.model_validate(dict(values), by_name=True, by_alias=True)
-    except ValidationError as error:
-        said = "; ".join(f"{problem['field']}: {problem['message']}" for problem in problems_of(error))
-        raise InvalidRequest(f"connection to {plugin} refused: {said}") from None
-    secrets = {name: value for name in model.model_fields if isinstance(value := getattr(checked, name), SecretStr)}
-    hidden = {name for name, info in model.model_fields.items() if is_secret(info)}
-    return checked.model_dump(mode="json", by_alias=False, exclude=hidden), secrets
-
-
-def is_secret(info: FieldInfo) -> bool:
-    return info.annotation is SecretStr or SecretStr in get_args(info.annotation)
 
 
 def _pair(model: type[BaseModel], item: str, option: str, form: str) -> tuple[str, str]:

@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from flowzz.cli.connecting import asked, connection_type, given, split
+from flowzz.cli.connecting import asked, given
 from flowzz.cli.output import json_option, print_json, print_table
 from flowzz.cli.session import Session, pass_session
 from flowzz.errors import InvalidRequest
 from flowzz.jobs.connection import Connection, ConnectionState
+from flowzz.plugins.connecting import connection_type, problem_of, split, try_out
 
 set_option = click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="A plain field.")
 secret_option = click.option(
@@ -27,14 +28,15 @@ def command() -> None:
     "add",
     epilog="""\b
 Examples:
-  flowzz connections add coinzz --company 3f0c…
-  flowzz connections add coinzz --company 3f0c… --set NAME=VALUE --secret-from-env NAME=VARIABLE""",
+  flowzz connections add --plugin coinzz --company 3f0c…
+  flowzz connections add --plugin coinzz --company 3f0c… --set NAME=VALUE --secret-from-env NAME=VARIABLE""",
 )
-@click.argument("plugin")
+@click.option("--plugin", required=True, help="Whose upstream.")
 @click.option("--company", "company_id", required=True, help="Id of the company.")
 @click.option("--label", help="How people call it (default: the plugin's title).")
 @set_option
 @secret_option
+@click.option("--no-test", is_flag=True, help="Store it without asking the upstream first.")
 @json_option
 @pass_session
 def add(
@@ -44,15 +46,21 @@ def add(
     label: str | None,
     settings: tuple[str, ...],
     secrets: tuple[str, ...],
+    no_test: bool,
     as_json: bool,
 ) -> None:
-    """Connect a company to PLUGIN's upstream; asks for what is not given, prints the webhook URL this once."""
+    """Connect a company to a plugin's upstream, once a call to it has worked.
+
+    Asks for what is not given; secrets stay hidden. Prints the webhook URL this once.
+    """
     kind = connection_type(session.plugins, plugin)
     with session.store() as store:
         store.company(company_id)
         known = given(kind.model, settings, secrets)
         values = asked(kind.model, known, optional=not known)
         config, sealed = split(plugin, kind.model, values)
+        if not no_test:
+            try_out(kind, company_id, config, sealed)
         made, token = store.add_connection(company_id, plugin, label or kind.title, config, sealed)
         store.record_audit("cli", "connection.add", made.id, {"plugin": plugin, "company": company_id})
     _tell(session, made, token, as_json=as_json)
@@ -71,11 +79,22 @@ def list_connections(session: Session, plugin: str | None, as_json: bool) -> Non
         print_json([_public(one) for one in found])
         return
     rows = [
-        (one.id, one.plugin, names.get(one.company_id, one.company_id), one.label, one.state.value, one.state_reason)
+        (
+            one.id,
+            one.plugin,
+            names.get(one.company_id, one.company_id),
+            one.label,
+            one.state.value,
+            one.state_reason or one.check_problem,
+            one.state_since,
+            one.succeeded_at,
+        )
         for one in found
     ]
-    columns = ("id", "plugin", "company", "label", "state", "why")
-    print_table(columns, rows, empty="no connections; add one with: flowzz connections add PLUGIN --company ID")
+    columns = ("id", "plugin", "company", "label", "state", "why", "since", "last success")
+    print_table(
+        columns, rows, empty="no connections; add one with: flowzz connections add --plugin PLUGIN --company ID"
+    )
 
 
 @command.command("show")
@@ -123,10 +142,10 @@ def test(session: Session, connection_id: str) -> None:
     """Call the upstream with the stored credentials."""
     with session.store() as store:
         one = store.connection_by_id(connection_id)
-    check = connection_type(session.plugins, one.plugin).check
-    if check is None:
-        raise InvalidRequest(f"plugin {one.plugin} offers no test of its connections")
-    check(one)
+        problem = problem_of(connection_type(session.plugins, one.plugin), one)
+        store.note_check(connection_id, problem)
+    if problem:
+        raise InvalidRequest(f"{one.label} does not work: {problem}")
     click.echo(f"{one.label} works")
 
 
@@ -192,6 +211,10 @@ def _public(one: Connection) -> dict[str, Any]:
         "state": one.state,
         "stateReason": one.state_reason,
         "config": dict(one.config),
+        "stateSince": one.state_since,
+        "checkedAt": one.checked_at,
+        "checkProblem": one.check_problem,
+        "succeededAt": one.succeeded_at,
         "createdAt": one.created_at,
         "updatedAt": one.updated_at,
     }

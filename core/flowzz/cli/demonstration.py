@@ -16,11 +16,11 @@ from pydantic import SecretStr
 
 from flowzz import logs
 from flowzz.cli.backend import Backend
-from flowzz.cli.connecting import connection_type, split
 from flowzz.cli.standing import Login, Standing
 from flowzz.errors import ConfigurationError, NotFound
 from flowzz.jobs.connection import Connection, ConnectionState
 from flowzz.jobs.state import JobState
+from flowzz.plugins.connecting import connection_type, split
 from flowzz.plugins.contributions import Sandbox
 from flowzz.plugins.host import PluginHost
 from flowzz.store import Store

@@ -11,10 +11,10 @@ import httpx
 import pytest
 from sqlalchemy import Table, select
 
-from flowzz.cli.connecting import split
 from flowzz.errors import Snoozed
 from flowzz.jobs.connection import Connection
 from flowzz.jobs.context import JobContext
+from flowzz.plugins.connecting import split
 from flowzz.settings import Settings
 from flowzz.store import Store
 from flowzz_facebook.connection import FacebookConnection

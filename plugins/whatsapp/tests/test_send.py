@@ -360,8 +360,10 @@ def test_a_redirect_or_a_web_page_is_not_believed(company: Any, upstream: Any) -
 
 
 def test_a_company_without_a_connection_is_told_what_to_do(company: Any) -> None:
-    with pytest.raises(Permanent, match="flowzz connections add whatsapp"):
-        send_message(company.context(), SendMessage(empresa_id="nobody", to=ANA, message="oi"))
+    context = company.context()
+    context.company_id = "nobody"
+    with pytest.raises(Permanent, match="flowzz connections add --plugin whatsapp"):
+        send_message(context, SendMessage(empresa_id="nobody", to=ANA, message="oi"))
 
 
 def test_a_user_without_a_phone_is_reached_by_the_user_id(company: Any, upstream: Any) -> None:
