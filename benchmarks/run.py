@@ -38,7 +38,7 @@ ALL = [*STAGES, *curves.CURVES]
 
 
 def main() -> int:
-    """1 when something could not be measured."""
+    """1 when something could not be measured. Nothing is measured for a publication that would lack a peer."""
     options = _options()
     systems = _chosen(options)
     results = report.Results(
@@ -47,6 +47,11 @@ def main() -> int:
         notes={system.name: f"{system.notes}; {system.concurrency} in flight" for system in systems},
     )
     ready = _installed(systems, results)
+    for name, reason in results.missing.items():
+        print(f"MISSING {results.titles[name]}: {reason}", file=sys.stderr, flush=True)
+    if options.publish and results.missing:
+        print("nothing is measured, since nothing would be published without them", file=sys.stderr)
+        return 1
     for stage in options.stages.split(",") if options.stages else ALL:
         began = time.monotonic()
         if stage in curves.CURVES:
@@ -58,7 +63,9 @@ def main() -> int:
     print(report.as_text(results))
     if options.publish:
         document.publish(results)
-    return 1 if results.failures else 0
+    for failure in results.failures:
+        print(f"FAILED {failure}", file=sys.stderr)
+    return 1 if results.failures or results.missing else 0
 
 
 def _options() -> argparse.Namespace:

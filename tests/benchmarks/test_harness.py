@@ -51,12 +51,17 @@ def test_a_tiny_run_measures_ours_from_end_to_end(tmp_path: Path) -> None:
     assert "Flowzz, async def" in done.stdout
 
 
-def test_a_peer_that_cannot_be_installed_is_shown_with_the_reason(tmp_path: Path) -> None:
+def test_a_peer_that_cannot_be_installed_is_shown_with_the_reason_and_fails_the_run(tmp_path: Path) -> None:
     peers = f"import installing, pathlib; installing.PEERS = pathlib.Path({str(tmp_path)!r})"
     arguments = ["run.py", "--only", "bull", "--stages", "drain", "--output", str(tmp_path / "results.json")]
-    done = harness("-c", f"{peers}; import run, sys; sys.argv = {arguments!r}; sys.exit(run.main())", PATH="/nowhere")
-    assert done.returncode == 0, done.stderr
+    code = f"{peers}; import run, sys; sys.argv = {arguments!r}; sys.exit(run.main())"
+    done = harness("-c", code, PATH="/nowhere")
+    assert done.returncode == 1
     assert "Bull 4.16.5: not installed: there is no npm here" in done.stdout
+    assert "MISSING Bull 4.16.5: there is no npm here" in done.stderr
+    published = harness("-c", code.replace("'run.py'", "'run.py', '--publish'"), PATH="/nowhere")
+    assert published.returncode == 1
+    assert "nothing is measured" in published.stderr
 
 
 def test_an_unknown_system_or_stage_is_refused() -> None:
