@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
 
 import structlog
@@ -27,12 +28,18 @@ class EventLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._given: deque[tuple[Execution, Callable[[Execution], None]]] = deque()
+        self._called = False
         self._closed = False
 
     def submit(self, execution: Execution, finished: Callable[[Execution], None]) -> None:
         """Run a prepared execution; ``finished`` gets it, with its outcome, on the loop's thread."""
         loop = self._running()
-        loop.call_soon_threadsafe(self._begin, loop, execution, finished)
+        self._given.append((execution, finished))
+        # A call from another thread wakes the loop by a socket, which costs more than a short job does.
+        if not self._called:
+            self._called = True
+            loop.call_soon_threadsafe(self._begin_all, loop)
 
     def close(self) -> None:
         """Cancel what still runs and end the thread, or leave it behind when a handler blocks it."""
@@ -61,6 +68,11 @@ class EventLoop:
             except BaseException:  # SystemExit in a task of a handler must not end the loop
                 log.exception("a task of a handler tried to end the event loop")
         loop.close()
+
+    def _begin_all(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._called = False  # before it looks, so whoever gives one more calls again
+        while self._given:
+            self._begin(loop, *self._given.popleft())
 
     def _begin(
         self, loop: asyncio.AbstractEventLoop, execution: Execution, finished: Callable[[Execution], None]
