@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import chart
+import targets
 from installing import HERE
 from report import Results
 from stages.curves import CURVES
@@ -169,6 +170,7 @@ def _curves(results: Results) -> str:
 
 PARTS: dict[str, Callable[[Results], str]] = {
     "about": _about,
+    "targets": targets.table,
     "throughput": _table(THROUGHPUT),
     "cost": _table(COST),
     "worker": _table(WORKER),

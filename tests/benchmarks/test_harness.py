@@ -64,6 +64,27 @@ def test_a_peer_that_cannot_be_installed_is_shown_with_the_reason_and_fails_the_
     assert "nothing is measured" in published.stderr
 
 
+def test_a_target_is_met_missed_or_not_measured() -> None:
+    code = """
+import report, targets
+made = report.Results({}, {})
+made.runs = {"drain": {"flowzz": {"rate": [1, 9, 20]}, "bull": {"rate": [4.5]}, "beequeue": {"rate": [9]}}}
+made.curves = {"depth": {"flowzz": {"1000": {"rate": [10]}, "1000000": {"rate": [7]}}}}
+made.runs["idle"] = {"flowzz": {"idle_worker_ms": [10.0], "p50_ms": [2]}, "bull": {"p50_ms": [1.9]}}
+print(targets.table(made))
+"""
+    shown = harness("-c", code)
+    assert shown.returncode == 0, shown.stderr
+    rows = [line.strip("| ").split(" | ") for line in shown.stdout.splitlines()[2:]]
+    told = {row[0]: row[1:] for row in rows}
+    assert told["drain of no-op jobs, of Bull's"] == ["≥ 2.00 ×", "2.00 ×", "met"]
+    assert told["drain, of bee-queue's"] == ["≥ 1.50 ×", "1.00 ×", "**missed**"]
+    assert told["drain, of the fastest Python peer's"] == ["≥ 10.00 ×", "–", "not measured"]
+    assert told["drain with 10⁶ waiting behind, of that with 10³"] == ["≥ 80.0 %", "70.0 %", "**missed**"]
+    assert told["pickup p50, of Bull's"] == ["≤ 1.00 ×", "1.05 ×", "**missed**"]
+    assert told["CPU of an idle worker"] == ["≤ 1.0 %", "1.0 %", "met"]
+
+
 def test_an_unknown_system_or_stage_is_refused() -> None:
     assert "no such system; there are flowzz, flowzz-async" in harness("run.py", "--only", "bul").stderr
     assert "expected some of enqueue, drain" in harness("run.py", "--stages", "drian").stderr
