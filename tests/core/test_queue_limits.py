@@ -306,3 +306,39 @@ def test_every_edit_is_told_as_an_event(app: Flowzz, limits: Limits) -> None:
     limits.revert_queue("slow", "rui")
     told = [(event.name, event.subject, event.detail) for event in app.queues.events()]
     assert told == [("limit_edited", "queue:slow", "set by ana"), ("limit_edited", "queue:slow", "revert by rui")]
+
+
+def test_a_value_that_nothing_counts_under_is_forgotten_and_still_limited(
+    app: Flowzz, limits: Limits, raw: redis.Redis
+) -> None:
+    """A limit by phone number would otherwise leave a rule of each number for ever."""
+    for place in range(300):
+        app.enqueue("lim.run", {"phone": f"quiet-{place}"})
+    limits.set("lim.phone:vip", "ana", rate=Rate(5, MINUTE))
+    for _ in range(6):
+        app.enqueue("lim.run", {"phone": "busy"})
+    assert raw.hlen(keys.LIMITS()) > 300
+
+    gone = prune_limits(app, raw)
+
+    fields = {field.decode() for field in raw.hkeys(keys.LIMITS())}
+    assert gone >= 300
+    assert {field for field in fields if field.startswith("r:lim.phone")} == set()
+    assert "all r:lim.phone" in fields
+    assert "edit r:lim.phone:vip" in fields
+    limits.set("lim.all", "ana", concurrency="none")
+    started = claimed(app, 500)
+    assert len(started) == 302, "two of the busy phone, one of each other"
+    assert status(app, "lim.all", "concurrency").defined == "3"
+
+
+def prune_limits(app: Flowzz, raw: redis.Redis) -> int:
+    """Let a sweeper go round until it has looked at every limit; how many fields that took away."""
+    before = raw.hlen(keys.LIMITS())
+    for _ in range(3):
+        raw.delete(keys.PRUNING())
+        while app.queues.transitions.prune(
+            interval_ms=60_000, keep_completed_s=60, keep_failed_s=60, keep_bytes=10**9, limit=500
+        ):
+            pass
+    return before - raw.hlen(keys.LIMITS())

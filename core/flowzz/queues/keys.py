@@ -86,7 +86,7 @@ LIMITS = Key(
     "",
     "hash",
     "limit key → its rule: 'n/period ms' of a rate, 'n' of a concurrency; "
-    "'edit <limit key>' → 'rule at (Unix ms) definition's-rule who'",
+    "'all <name>' → the rule of every value of a limit; 'edit <limit key>' → 'rule at (Unix ms) definition's-rule who'",
 )
 LIMITED = Key("limited", "flowzz:limited", "", "hash", "queue under limits of its own → its rules, 'n/period ms|n'")
 RATE = Key("rate", "flowzz:rate:", "limit key", "list", "moments (Unix ms) of the last n admissions")

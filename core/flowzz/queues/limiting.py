@@ -15,6 +15,7 @@ from flowzz.queues.connection import redis_errors
 from flowzz.queues.lanes import NO_RULE, queue_key, queue_of
 
 EDIT = "edit "
+ALL = "all "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,7 @@ class LimitPage:
 
 
 def read_limits(client: Any, offset: int, limit: int) -> LimitPage:
-    """Every limit that a job was ever under. Its cost grows with their number; meant for people."""
+    """Every limit that a job was under lately. Its cost grows with their number; meant for people."""
     with redis_errors():
         now_s, micros = client.time()
         now = now_s * 1000 + micros / 1000
@@ -91,20 +92,24 @@ def read_limits(client: Any, offset: int, limit: int) -> LimitPage:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What is defined and what lies over it, by limit key, as Redis has it."""
+    """What is defined and what lies over it, by limit key, as Redis has it; ``names`` has the rule of all values."""
 
     defined: Mapping[str, str]
     edits: Mapping[str, str]
+    names: Mapping[str, str]
 
     def edit(self, key: str) -> tuple[str, str] | None:
         """The edit that counts, with the name it was made for: the key's own, else that of all values of its name."""
-        name = ":".join(key.split(":", 2)[:2])
-        return next(((one, self.edits[one]) for one in (key, name) if one in self.edits), None)
+        return next(((one, self.edits[one]) for one in (key, _name(key)) if one in self.edits), None)
+
+    def definition(self, key: str) -> str | None:
+        """The definition's rule; of a value that was forgotten, that of its name."""
+        return self.defined.get(key) or self.names.get(_name(key))
 
     def counts(self, key: str) -> tuple[int | None, int | None]:
         """How many, and in how many ms; None when there is no limit."""
         edit = self.edit(key)
-        rule = edit[1].partition(" ")[0] if edit else self.defined.get(key, NO_RULE)
+        rule = edit[1].partition(" ")[0] if edit else self.definition(key) or NO_RULE
         count, _, period = rule.removeprefix(NO_RULE).partition("/")
         return int(count) if count else None, int(period) if period else None
 
@@ -112,9 +117,15 @@ class Rules:
 def read_rules(client: Any) -> Rules:
     fields = {field.decode(): rule.decode() for field, rule in client.hgetall(keys.LIMITS()).items()}
     return Rules(
-        {field: rule for field, rule in fields.items() if not field.startswith(EDIT)},
+        {field: rule for field, rule in fields.items() if not field.startswith((EDIT, ALL))},
         {field.removeprefix(EDIT): rule for field, rule in fields.items() if field.startswith(EDIT)},
+        {field.removeprefix(ALL): rule for field, rule in fields.items() if field.startswith(ALL)},
     )
+
+
+def _name(key: str) -> str:
+    """The key without its value: ``r:whatsapp.pair`` of ``r:whatsapp.pair:7``."""
+    return ":".join(key.split(":", 2)[:2])
 
 
 def queue_limits(client: Any, queue: str) -> tuple[tuple[int, int] | None, int | None]:
@@ -175,7 +186,7 @@ def _status(key: str, rules: Rules, use: Any, held: float | None, now: float) ->
         free_at=free_at(use, count, period, now) if count and period else None,
         held_until=from_epoch_ms(held) if held is not None and held > now else None,
         waiting_lanes=0,
-        defined=_said(rules.defined.get(key)),
+        defined=_said(rules.definition(key)),
         edited=_edit(key, rules),
     )
 

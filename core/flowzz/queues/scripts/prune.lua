@@ -1,6 +1,7 @@
 -- Let go of finished work, one queue a call: what is older than it is kept for, then the oldest until the rest takes no more
 -- memory than it may. Counts are kept by step. In turn with the queues: duplicates keys whose job is gone or done, and what
 -- plain RQ's delete leaves of a job, since it knows no log and no steps; of all Redis's keys it looks at some each time.
+-- With them go the values of limits that nothing counts under.
 -- KEYS: none.
 -- ARGV: 1 interval (ms): a queue is looked at no more often, 2 keep completed for (s), 3 keep failed and canceled for (s),
 --       4 keep bytes of a queue's finished jobs, 5 most jobs to let go in this call.
@@ -133,6 +134,23 @@ local function free_leavings()
   end
 end
 
+-- forget_limits(): values of a limit (a phone number, say) that count nothing now, since there may be millions of them over
+-- the years; the rule stays under the limit's name. Returns how many.
+local function forget_limits()
+  local scanned = redis.call('HSCAN', K.limits, redis.call('HGET', K.pruning, 'limits') or '0', 'COUNT', SCAN_ALL)
+  redis.call('HSET', K.pruning, 'limits', scanned[1])
+  local forgotten = 0
+  for i = 1, #scanned[2], 2 do
+    local key = scanned[2][i]
+    local name = string.match(key, '^([rc]:[^:]*):')
+    if name and redis.call('EXISTS', K.rate .. key, K.running .. key, K.awaiting .. key) == 0
+      and redis.call('HEXISTS', K.limits, 'all ' .. name) == 1 then
+      forgotten = forgotten + redis.call('HDEL', K.limits, key)
+    end
+  end
+  return forgotten
+end
+
 local function is_due(field)
   local next_ms = redis.call('HGET', K.pruning, field)
   return not next_ms or tonumber(next_ms) <= now
@@ -161,6 +179,6 @@ end
 if is_due('unique') then
   free_stale()
   free_leavings()
-  return done('unique', '', false)
+  return done('unique', '', forget_limits() >= SCAN_ALL / 2)
 end
 return {}

@@ -12,8 +12,17 @@ local function moment(now, text)
   return tonumber(text)
 end
 
+-- note_limits(rules): what the job's definition says of its limits; of one value among many also under their name, so that
+-- it holds when prune has forgotten the value.
 local function note_limits(rules)
-  for key, rule in string.gmatch(rules, '([^=,]+)=([^,]+)') do redis.call('HSET', K.limits, key, rule) end
+  for key, rule in string.gmatch(rules, '([^=,]+)=([^,]+)') do
+    local name = string.match(key, '^..[^:]*')
+    if name == key then
+      redis.call('HSET', K.limits, key, rule)
+    else
+      redis.call('HSET', K.limits, key, rule, 'all ' .. name, rule)
+    end
+  end
 end
 
 -- id_taken(at): the id at ARGV[at] is that of another job.

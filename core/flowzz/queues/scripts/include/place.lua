@@ -147,11 +147,11 @@ local function home_lane(id, lane)
 end
 
 -- rule_of(key): how many, and in how many ms (of a rate); nil when nothing limits it. An edit at run time of the key, else one
--- of all keys of its name, counts before what the jobs' definition said at the last enqueue.
+-- of all keys of its name, counts before what the jobs' definition said at the last enqueue, of the key or else its name.
 local function rule_of(key)
   local name = string.match(key, '^..[^:]*')
-  local rules = redis.call('HMGET', K.limits, key, 'edit ' .. key, 'edit ' .. name)
-  local n, period = string.match(rules[2] or rules[3] or rules[1] or '', '^(%d+)/?(%d*)')
+  local rules = redis.call('HMGET', K.limits, key, 'edit ' .. key, 'edit ' .. name, 'all ' .. name)
+  local n, period = string.match(rules[2] or rules[3] or rules[1] or rules[4] or '', '^(%d+)/?(%d*)')
   return tonumber(n), tonumber(period)
 end
 
