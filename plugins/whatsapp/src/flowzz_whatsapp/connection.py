@@ -13,6 +13,10 @@ PARAMETERS_ASSUMPTION = (
     "ASSUMPTION: that Meta refuses line breaks, tabs, five spaces in a row and empty texts in a template's parameters "
     "is told by third parties only, so by default it is Meta that decides."
 )
+HISTORY_ASSUMPTION = (
+    "ASSUMPTION: the endpoint message_history stands in Meta's OpenAPI description (v23) and nowhere else; switch it "
+    "on only where it was seen to work (or for the sandbox)."
+)
 
 _URL = TypeAdapter(HttpUrl)
 _LANGUAGE = re.compile(r"[a-z]{2,3}(_[A-Z]{2,3})?\Z")
@@ -56,6 +60,11 @@ class WhatsAppConnection(BaseModel):
         description=f"Refuse what Meta is said to refuse before it is sent. {PARAMETERS_ASSUMPTION}",
     )
 
+    use_message_history: bool = Field(
+        default=False,
+        title="Use the message history",
+        description=f"Ask each hour for statuses whose webhook did not come. {HISTORY_ASSUMPTION}",
+    )
     report_template: str = Field(
         default="",
         pattern=r"^[a-z0-9_]{0,512}$",

@@ -24,6 +24,7 @@ from flowzz.plugins.hookspecs import hookimpl
 from flowzz_whatsapp.checking import check
 from flowzz_whatsapp.commands import whatsapp_commands
 from flowzz_whatsapp.connection import PLUGIN, WhatsAppConnection
+from flowzz_whatsapp.history import HISTORY_JOB, companies_to_look_up, look_up_statuses
 from flowzz_whatsapp.models import MIGRATIONS
 from flowzz_whatsapp.notices import notify
 from flowzz_whatsapp.sandbox import demo, routes
@@ -41,7 +42,7 @@ from flowzz_whatsapp.webhooks import (
 
 @hookimpl
 def flowzz_jobs() -> Sequence[JobDefinition[Any, Any]]:
-    return [send_message, process_webhook, recover_webhooks]
+    return [send_message, process_webhook, recover_webhooks, look_up_statuses]
 
 
 @hookimpl
@@ -53,7 +54,14 @@ def flowzz_schedules() -> Sequence[Schedule]:
             cron="* * * * *",
             payloads=companies_to_recover,
             description="Picks up webhooks that were stored while the queue was away.",
-        )
+        ),
+        Schedule(
+            name=HISTORY_JOB,
+            job=HISTORY_JOB,
+            cron="17 * * * *",
+            payloads=companies_to_look_up,
+            description="Asks for statuses whose webhook did not come, for companies that switched that on.",
+        ),
     ]
 
 

@@ -96,7 +96,7 @@ def _read_value(value: Mapping[str, Any], found: Updates) -> None:
 
 
 def _read_status(sender: str, status: Mapping[str, Any], found: Updates) -> None:
-    message_id, word, moment = _text(status.get("id")), _text(status.get("status")), _moment(status.get("timestamp"))
+    message_id, word, moment = _text(status.get("id")), _text(status.get("status")), moment_of(status.get("timestamp"))
     if message_id is None or word is None or moment is None:
         found.problems.append("a status without id, status or timestamp")
         return
@@ -121,7 +121,7 @@ def _read_status(sender: str, status: Mapping[str, Any], found: Updates) -> None
 
 def _read_incoming(sender: str, message: Mapping[str, Any], contacts: list[Mapping[str, Any]], found: Updates) -> None:
     wa_id, user_id = _text(message.get("from")), _text(message.get("from_user_id"))
-    moment = _moment(message.get("timestamp"))
+    moment = moment_of(message.get("timestamp"))
     contact = next((one for one in contacts if wa_id and _text(one.get("wa_id")) == wa_id), None)
     contact = contact or (contacts[0] if len(contacts) == 1 else {})
     user_id = user_id or _text(contact.get("user_id"))
@@ -150,7 +150,7 @@ def _text(value: Any) -> str | None:
     return text if 0 < len(text) <= LONGEST_ID and storable else None
 
 
-def _moment(value: Any) -> datetime | None:
+def moment_of(value: Any) -> datetime | None:
     """Unix seconds, as text or number."""
     try:
         return datetime.fromtimestamp(int(value), UTC)

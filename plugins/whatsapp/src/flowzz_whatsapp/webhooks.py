@@ -195,6 +195,17 @@ def process(store: StorePort, event: Row) -> ProcessedWebhook:
     return ProcessedWebhook(attached=attached, **counts)
 
 
+def store_statuses(store: StorePort, company_id: str, said: Sequence[StatusUpdate]) -> int:
+    """Store statuses that did not come by webhook, and attach them; how many were news."""
+    if not said:
+        return 0
+    with store.session() as session:
+        news = insert_missing(session, statuses, _status_rows(company_id, said), _STATUS_KEY)
+    with store.session() as session:
+        attach(session, company_id, [one.message_id for one in said])
+    return news
+
+
 def _owners(store: StorePort, event: Row, found: Updates) -> dict[str, set[str]]:
     """Company to the senders that the event speaks of and that are its own; what nobody has is named as a problem."""
     wanted = found.phone_number_ids

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from flowzz.plugins.contributions import DemoSession
+from flowzz_whatsapp.history import HISTORY_JOB
 from flowzz_whatsapp.sandbox.state import APP_SECRET, PHONE_NUMBER_ID, TOKEN, VERIFY_TOKEN, WABA_ID
 from flowzz_whatsapp.send import SEND_JOB
 from flowzz_whatsapp.webhooks import RECOVER_JOB
@@ -43,7 +44,8 @@ def run(session: DemoSession) -> None:
         session.enqueue(SEND_JOB, {**company, "to": "+5521987654321", "message": "", **template})
         for job_id in _status_jobs(http):
             session.expect(job_id)
-    session.enqueue(RECOVER_JOB, {"empresaId": session.company_id})
+    for job in (RECOVER_JOB, HISTORY_JOB):
+        session.enqueue(job, {"empresaId": session.company_id})
 
 
 def _status_jobs(http: httpx.Client) -> list[str]:
