@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -92,3 +93,50 @@ def test_a_send_killed_before_anybody_read_it_is_unknown_too(
             eventually(lambda: company.message()["state"] == "unknown")
             eventually(lambda: flowzz.queues.job(job_id).state is JobState.DELAYED)
         assert company.message()["attempts"] == 1
+
+
+def test_workers_killed_at_random_send_nothing_twice(
+    settings: Settings, redis_url: str, upstream: Any, connected: Callable[..., Any], posting: Any
+) -> None:
+    """Whoever was reached was reached once and is told so; whoever was not is waiting or flagged, never forgotten."""
+    chance = random.Random(5)
+    with Flowzz.open(settings) as flowzz:
+        flowzz.store.migrate([MIGRATIONS])
+        company = connected(flowzz.store, upstream.url)
+        with posting(company) as url:
+            upstream.settings(webhook_url=url, rate=None, status_delay=[0.5, 1.5])
+            upstream.faults(slow={"delay": 0.3})
+            numbers = [f"+55119876500{place:02d}" for place in range(40)]
+            jobs = {
+                number: flowzz.enqueue(
+                    "whatsapp.send_message", {"empresaId": company.id, "to": number, "message": "oi"}
+                )
+                for number in numbers
+            }
+            for _ in range(3):
+                with worker(settings, redis_url) as victim:
+                    seen = len(upstream.phones())
+                    eventually(lambda seen=seen: len(upstream.phones()) > min(seen + chance.randrange(6), 38))
+                    victim.send_signal(signal.SIGKILL)
+                    victim.wait(timeout=10)
+            with worker(settings, redis_url):
+                eventually(lambda: settled(company, upstream, numbers), timeout=120)
+                eventually(
+                    lambda: all(
+                        flowzz.queues.job(jobs[number]).state is JobState.COMPLETED for number in upstream.phones()
+                    ),
+                    timeout=90,
+                )
+        assert {len(received) for received in upstream.phones().values()} == {1}
+        flagged = [row for row in company.messages() if row["recipient"] not in upstream.phones()]
+        assert {row["state"] for row in flagged} <= {"unknown"}
+        assert max(row["attempts"] for row in company.messages()) == 1
+
+
+def settled(company: Any, upstream: Any, numbers: list[str]) -> bool:
+    """Every number has a row, and what reached its phone is read."""
+    states = {row["recipient"]: row["state"] for row in company.messages()}
+    reached = upstream.phones()
+    return set(states) == set(numbers) and all(
+        states[number] == ("read" if number in reached else "unknown") for number in numbers
+    )
