@@ -62,7 +62,7 @@ def short(value: float, kind: str, currency: str) -> str:
 
 
 def _few(value: float) -> str:
-    places = 0 if value == round(value) else 1 if value * 10 == round(value * 10, 6) else 2
+    places = next((places for places in (0, 1) if round(value, places) == round(value, 6)), 2)
     return wording.number(Decimal(str(round(value, 6))), places)
 
 
