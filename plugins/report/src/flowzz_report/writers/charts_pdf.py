@@ -9,7 +9,7 @@ from typing import Any
 
 from flowzz_report import wording
 from flowzz_report.document import Chart, Row, Table
-from flowzz_report.writers.texts import clean
+from flowzz_report.writers.texts import on_a_page
 
 TICKS, MARKS, NAME = 4, 7, 42
 STEPS = (1, 2, 2.5, 5, 10)
@@ -77,8 +77,7 @@ def _fraction(row: Row, place: int, top: float, chart: Chart) -> float | None:
 def _label(value: Any) -> str:
     if isinstance(value, date):
         return f"{value:%d/%m}"
-    text = " ".join(clean(str(value)).split())
-    return text if len(text) <= NAME else f"{text[: NAME - 1]}…"
+    return on_a_page(str(value), NAME)
 
 
 def _marks(rows: list[Row], chart: Chart) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ stranger wrote is ever read as markup. Fonts and logo come with the package: no 
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,9 @@ from flowzz_report import wording
 from flowzz_report.configuration import ReportSettings
 from flowzz_report.document import Column, Document, Figure, Listing, Row, Table
 from flowzz_report.writers.charts_pdf import chart_of
-from flowzz_report.writers.texts import clean
+from flowzz_report.writers.texts import on_a_page
 
 TYPESET = Path(__file__).parent.parent / "typeset"
-LONGEST = 220
-LONG_WORD, BREAK_EVERY = 18, 12
 DENSE_COLUMNS = 8
 PORTRAIT_COLUMNS = 9
 NUMERIC = ("integer", "decimal", "money", "percent")
@@ -56,19 +53,19 @@ def _data(document: Document, settings: ReportSettings, logo: str) -> dict[str, 
     facts = [
         ["Período", f"{period} ({wording.counted(document.period.days, 'dia', 'dias')})"],
         ["Gerado em", wording.moment(document.generated_at)],
-        ["Fontes", _text(", ".join(document.sources)) or wording.DASH],
+        ["Fontes", on_a_page(", ".join(document.sources)) or wording.DASH],
     ]
     return {
         "title": document.title,
-        "company": _text(document.company),
-        "company_short": _text(document.company, 60),
+        "company": on_a_page(document.company),
+        "company_short": on_a_page(document.company, 60),
         "brand": settings.brand,
         "logo": logo,
         "period": period,
         "generated": wording.moment(document.generated_at),
         "facts": facts,
-        "filters": [_text(said) for said in document.filters],
-        "notices": [_text(said) for said in document.notices],
+        "filters": [on_a_page(said) for said in document.filters],
+        "notices": [on_a_page(said) for said in document.notices],
         "figures": [_figure(figure, document.currency) for figure in document.figures],
         "across": 3 if len(document.figures) % 4 else 4,
         # Bytes a value may have to be set in the large size: a card is 57 mm wide, or 43.
@@ -82,7 +79,7 @@ def _data(document: Document, settings: ReportSettings, logo: str) -> dict[str, 
 
 def _figure(figure: Figure, currency: str) -> dict[str, str]:
     value = wording.cell(figure.value, figure.kind, currency)
-    return {"label": figure.label, "value": _text(value, 60), "note": _text(figure.note, 90)}
+    return {"label": figure.label, "value": on_a_page(value, 60), "note": on_a_page(figure.note, 90)}
 
 
 def _table(document: Document, table: Table, settings: ReportSettings) -> dict[str, Any]:
@@ -109,7 +106,7 @@ def _laid_out(
         "size": size,
         "columns": [
             {
-                "title": _text(column.title, 40),
+                "title": on_a_page(column.title, 40),
                 "right": column.kind in NUMERIC,
                 # Text shares what is left; where there is none the columns share the page.
                 "share": max(column.width, 8) if column.kind == "text" or not has_text else 0,
@@ -124,21 +121,8 @@ def _laid_out(
 
 def _cells(row: Row, columns: tuple[Column, ...], currency: str, empty: str = wording.DASH) -> list[str]:
     return [
-        _text(value if isinstance(value, str) else wording.cell(value, column.kind, currency))
+        on_a_page(value if isinstance(value, str) else wording.cell(value, column.kind, currency))
         if value not in (None, "")
         else empty
         for value, column in zip(row, columns, strict=True)
     ]
-
-
-_WORD = re.compile(rf"\S{{{LONG_WORD},}}")
-
-
-def _text(text: str, longest: int = LONGEST) -> str:
-    """Harmless, not endless, and with places where a word longer than a column may be broken."""
-    said = " ".join(clean(text, longest).split())
-    return _WORD.sub(lambda word: "\u200b".join(_pieces(word.group())), said)
-
-
-def _pieces(word: str) -> list[str]:
-    return [word[at : at + BREAK_EVERY] for at in range(0, len(word), BREAK_EVERY)]

@@ -12,6 +12,9 @@ FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠
 LONGEST = 32_767
 """Characters a cell may hold (Excel's specifications)."""
 
+ON_A_PAGE = 220
+BREAK_EVERY = 12
+_LONG_WORD = re.compile(r"\S{18,}")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
 
 
@@ -23,3 +26,13 @@ def clean(text: str, longest: int = LONGEST) -> str:
 
 def looks_like_formula(text: str) -> bool:
     return text.lstrip(" \u00a0").startswith(FORMULA_SIGNS) or text.startswith(FORMULA_SIGNS)
+
+
+def on_a_page(text: str, longest: int = ON_A_PAGE) -> str:
+    """Harmless, not endless, and with places where a word longer than a column may be broken."""
+    said = " ".join(clean(text, longest).split())
+    return _LONG_WORD.sub(lambda word: "\u200b".join(_pieces(word.group())), said)
+
+
+def _pieces(word: str) -> list[str]:
+    return [word[at : at + BREAK_EVERY] for at in range(0, len(word), BREAK_EVERY)]
