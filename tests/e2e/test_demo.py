@@ -80,6 +80,9 @@ def test_the_plugins_of_this_house(installation: Installation, plugin: str) -> N
     assert {job["status"] for job in outcome} == {"completed"}
     assert jobs["coinzz.sync_sales"]["result"]["synced"] > 0
     assert jobs["coinzz.sync_sales"]["result"]["errors"] == 0
+    ads = jobs["facebook.sync_campaigns"]["result"]
+    assert (ads["campaigns"], ads["adSets"], ads["ads"], ads["errors"]) == (3, 6, 24, 0)
+    assert ads["insights"] > 1000
     assert len([job for job in outcome if job["job"] == "report.generate"]) == 2
     _the_reports_say_what_was_synced(installation)
 

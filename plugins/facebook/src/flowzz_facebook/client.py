@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
@@ -91,6 +93,7 @@ class GraphClient:
         self._http = httpx.Client(
             base_url=f"{settings.base_url}/{settings.api_version}/",
             follow_redirects=False,
+            verify=_tls(),
             timeout=timeout,
             headers={"Accept": "application/json", "Authorization": f"Bearer {token}"},
         )
@@ -279,6 +282,12 @@ class _WrongSignature(Exception):
 
 
 _CONSUMED = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """The trusted certificates, read once a process: a run that waits for a report makes a new client each time."""
+    return httpx.create_ssl_context()
 
 
 def _proof(settings: FacebookConnection) -> str | None:

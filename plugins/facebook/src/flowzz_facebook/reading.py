@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 from flowzz.store.columns import MONEY_LIMIT, MONEY_STEP
@@ -42,6 +43,8 @@ class Unreadable(ValueError):
 
 def text(value: Any) -> str | None:
     """Text that both databases take: PostgreSQL keeps no NUL, UTF-8 no lone surrogate."""
+    if type(value) is str and value.isascii() and "\x00" not in value:
+        return value or None
     if value is None or value == "":
         return None
     if isinstance(value, Mapping | list):
@@ -232,8 +235,12 @@ def insights_rows(found: list[Any], company: str, account: str, action_type: str
             lost += 1
             continue
         row: Row = {"company_id": company, "ad_id": key[0], "day": key[1], "account_id": account}
-        for name, meta, read in _INSIGHTS:
-            row[name] = _read(read, item, meta, problems)
+        try:
+            for name, meta, read in _INSIGHTS:
+                row[name] = read(item.get(meta))
+        except Unreadable:
+            for name, meta, read in _INSIGHTS:
+                row[name] = _read(read, item, meta, problems)
         row["purchases"] = _action(item, "actions", action_type, problems)
         row["purchase_value"] = _action(item, "action_values", action_type, problems)
         row["purchase_action_type"] = action_type
@@ -241,11 +248,14 @@ def insights_rows(found: list[Any], company: str, account: str, action_type: str
     return [rows[key] for key in sorted(rows)], problems.said, lost
 
 
+_day = lru_cache(maxsize=2048)(date.fromisoformat)
+
+
 def _ad_and_day(item: Any) -> tuple[str, date] | None:
-    if not isinstance(item, Mapping) or item.get("date_start") != item.get("date_stop"):
+    if not isinstance(item, dict) or item.get("date_start") != item.get("date_stop"):
         return None
     try:
-        ad, day = text(item.get("ad_id")), date.fromisoformat(item["date_start"])
+        ad, day = text(item.get("ad_id")), _day(item["date_start"])
     except (KeyError, TypeError, ValueError):
         return None
     return (ad, day) if ad else None
@@ -254,7 +264,7 @@ def _ad_and_day(item: Any) -> tuple[str, date] | None:
 def _action(item: Mapping[str, Any], key: str, action_type: str, problems: Problems) -> Decimal | None:
     listed = item.get(key)
     for action in listed if isinstance(listed, list) else ():
-        if isinstance(action, Mapping) and action.get("action_type") == action_type:
+        if isinstance(action, dict) and action.get("action_type") == action_type:
             found: Decimal | None = _read(amount, action, "value", problems)
             return found
     return None

@@ -40,6 +40,9 @@ OVERLAP = timedelta(hours=1)
 UNFINISHED_FOR = timedelta(days=1)
 """So long a run whose token was refused may be taken up by the next one."""
 
+MAX_STALLED = 25
+"""A sync that loses its worker goes on at its page, so that it did says little about the sync itself."""
+
 STATE_KEY = ("company_id", "account_id")
 UNTIL = {"campaigns": "campaigns_until", "adsets": "ad_sets_until", "ads": "ads_until"}
 
@@ -48,6 +51,7 @@ UNTIL = {"campaigns": "campaigns_until", "adsets": "ad_sets_until", "ads": "ads_
     SYNC_JOB,
     queue=SYNC_QUEUE,
     timeout=timedelta(hours=2),
+    max_stalled=MAX_STALLED,
     retry=Exponential(attempts=5, delay=timedelta(seconds=5), jitter=0.2, cap=timedelta(minutes=5)),
     limits=[Concurrency(ACCOUNT_LIMIT, 1, by="ad_account_id")],
     duplicates=Unique(by=("empresa_id", "ad_account_id", "force_full_sync")),
