@@ -13,5 +13,7 @@ function dress(root) {
 
 dress(document);
 startConfirming(document.querySelector("[data-dialog]"));
-document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+for (const current of document.querySelectorAll(".top nav [aria-current], .tabs [aria-current]")) {
+  current.scrollIntoView({ block: "nearest", inline: "center" });
+}
 if (live?.dataset.live === "on") startLiving(live, dress);

@@ -15,7 +15,7 @@ from flowzz_whatsapp.send import SEND_JOB
 from flowzz_whatsapp.webhooks import RECOVER_JOB
 
 DEMO_PHONE = "+5511987654321"
-STATUS_WITHIN_S = 10.0
+STATUS_WITHIN_S = 30.0
 LOOK_EVERY_S = 0.1
 
 
