@@ -39,6 +39,7 @@ class Recorder:
     """A ReporterPort that keeps what was reported."""
 
     lines: list[str] = field(default_factory=list)
+    checkpoint: Any = None
     steps: dict[str, str] = field(default_factory=dict)
     stop_requested: bool = False
     cancel_requested: bool = False
@@ -48,6 +49,8 @@ class Recorder:
         self, *, progress: tuple[float, str] | None = None, log: Sequence[str] = (), checkpoint: Any = None
     ) -> None:
         self.lines.extend(log)
+        if checkpoint is not None:
+            self.checkpoint = checkpoint
 
     def recall(self) -> Mapping[str, str]:
         return self.steps
@@ -137,13 +140,23 @@ class Company:
             worker="test",
             store=self.store,
             reporter=recorder or Recorder(),
+            restored=recorder.checkpoint if recorder else None,
             host=Queue(),
         )
 
-    def send(self, to: str = ANA, message: str = "oi", *, job_id: str = "job-1", attempt: int = 1, **more: Any) -> Any:
+    def send(
+        self,
+        to: str = ANA,
+        message: str = "oi",
+        *,
+        job_id: str = "job-1",
+        attempt: int = 1,
+        recorder: Recorder | None = None,
+        **more: Any,
+    ) -> Any:
         """Run the job once, as a worker would; what it returns, or raises."""
         data = SendMessage.model_validate({"empresaId": self.id, "to": to, "message": message, **more})
-        sent = send_message(self.context(job_id, attempt=attempt), data)
+        sent = send_message(self.context(job_id, attempt=attempt, recorder=recorder), data)
         assert isinstance(sent, SentMessage)
         return sent
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import update
+from sqlalchemy import text, update
+from sqlalchemy.exc import DBAPIError
 
 from flowzz.clock import now
 from flowzz.errors import ConnectionInactive, NeedsCredentials, Permanent, Snoozed, Throttled
@@ -18,6 +20,7 @@ from flowzz_whatsapp.errors import Refused, SenderStopped, TransientError
 from flowzz_whatsapp.models import messages
 from flowzz_whatsapp.payloads import SendMessage
 from flowzz_whatsapp.send import UNKNOWN_LIMIT, send_message
+from support.waiting import eventually
 
 ANA = "+5511987654321"
 TEMPLATE = {"templateName": "pedido_enviado", "templateParams": {"nome": "Ana", "codigo": "BR1"}}
@@ -394,3 +397,34 @@ def test_secrets_are_in_no_error(company: Any, upstream: Any) -> None:
     for secret in (token, company.settings.appsecret_proof):
         assert secret not in str(refused.value)
         assert secret not in str(company.message())
+
+
+def test_an_answer_that_the_database_cannot_be_told_is_remembered(
+    each_company: Any, upstream: Any, recorder: Any
+) -> None:
+    """The table is gone from the moment the message is taken until the job has given up."""
+    upstream.faults(slow={"delay": 1})
+    sending = threading.Thread(target=failing, args=(each_company, recorder))
+    sending.start()
+    eventually(lambda: upstream.phones().get(ANA))
+    rename(each_company, "whatsapp_messages", "aside")
+    sending.join()
+    rename(each_company, "aside", "whatsapp_messages")
+    assert each_company.message()["state"] == "sending"
+
+    sent = each_company.send(recorder=recorder)
+
+    (received,) = upstream.phones()[ANA]
+    assert sent.message_id == received["wamid"]
+    row = each_company.message()
+    assert (row["state"], row["message_id"], row["attempts"]) == ("accepted", sent.message_id, 1)
+
+
+def failing(company: Any, recorder: Any) -> None:
+    with pytest.raises(DBAPIError):
+        company.send(recorder=recorder)
+
+
+def rename(company: Any, old: str, new: str) -> None:
+    with company.store.session() as session:
+        session.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))

@@ -7,11 +7,13 @@ status webhook. An attempt begins only from ``waiting`` or ``failed``, so at mos
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Update, case, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from flowzz.clock import now
@@ -29,6 +31,7 @@ from flowzz_whatsapp.states import BEFORE_ACCEPTED, IN_FLIGHT, State
 
 Row = Mapping[str, Any]
 
+PAUSES = (timedelta(seconds=0.5), timedelta(seconds=1), timedelta(seconds=2))
 HELD = "held_for_quality_assessment"
 
 
@@ -38,10 +41,15 @@ def correlation_of(job_id: str) -> str:
 
 
 class MessageLog:
-    """The rows of ``whatsapp_messages``; each call is one transaction or two."""
+    """The rows of ``whatsapp_messages``; each call is one transaction or two.
 
-    def __init__(self, store: StorePort) -> None:
+    What an attempt came to is worth some patience: a database that is locked or away is asked again for some seconds
+    before OperationalError is raised.
+    """
+
+    def __init__(self, store: StorePort, *, pauses: Sequence[timedelta] = PAUSES) -> None:
         self._store = store
+        self._pauses = pauses
 
     def begin(self, job_id: str, data: SendMessage, connection: Connection, settings: WhatsAppConnection) -> Row:
         """Put an attempt on record; the message's row as it stands now.
@@ -83,8 +91,7 @@ class MessageLog:
                 throttles=0,
             )
         )
-        with self._store.session() as session:
-            session.execute(change)
+        self._change(change)
         # In a transaction of its own: one that comes in just now sees our wamid, or is seen by us.
         with self._store.session() as session:
             attach(session, row["company_id"], [taken.message_id])
@@ -117,6 +124,14 @@ class MessageLog:
             return session.scalar(query)
 
     def _change(self, change: Update) -> None:
+        for pause in self._pauses:
+            try:
+                return self._changed(change)
+            except OperationalError:
+                time.sleep(pause.total_seconds())
+        return self._changed(change)
+
+    def _changed(self, change: Update) -> None:
         with self._store.session() as session:
             session.execute(change)
 

@@ -8,8 +8,11 @@ does not send it again: it waits for the status webhook, and after ``UNKNOWN_LIM
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import NoReturn
+
+from sqlalchemy.exc import DBAPIError
 
 from flowzz.clock import now
 from flowzz.errors import NeedsCredentials, Permanent, Throttled
@@ -18,7 +21,7 @@ from flowzz.jobs.context import JobContext
 from flowzz.jobs.definition import job
 from flowzz.jobs.limits import RateLimit
 from flowzz.jobs.retry import Exponential
-from flowzz_whatsapp.client import CloudApi
+from flowzz_whatsapp.client import CloudApi, Taken
 from flowzz_whatsapp.codes import EXPLANATIONS, WINDOW_CLOSED, Class
 from flowzz_whatsapp.connection import PARAMETERS_ASSUMPTION, PLUGIN, WhatsAppConnection
 from flowzz_whatsapp.errors import Overrun, Refused, SenderStopped, TransientError, UnknownOutcome
@@ -86,7 +89,7 @@ class _Sending:
             self._look_at_window()
         row = self.log.begin(self.ctx.job_id, self.data, self.connection, self.settings)
         if not row["is_ours"]:
-            return _known(self.ctx, row)
+            return self._remembered(row) or _known(self.ctx, row)
         correlation = correlation_of(self.ctx.job_id)
         body = request_body(self.data, str(row["template_language"]), correlation)
         try:
@@ -97,7 +100,21 @@ class _Sending:
             self.ctx.snooze(_look_again(timedelta(0)), "waiting for the status webhook to tell whether it was taken")
         except (Overrun, TransientError, Permanent) as error:
             self._not_taken(row, error)
+        try:
+            return self._took(row, taken)
+        except DBAPIError:
+            # The database cannot be told, so Redis is: the next run knows that it was taken.
+            self.ctx.save_checkpoint(asdict(taken))
+            raise
+
+    def _took(self, row: Row, taken: Taken) -> SentMessage:
         return SentMessage(message_id=taken.message_id, status=self.log.took(row, taken).value)
+
+    def _remembered(self, row: Row) -> SentMessage | None:
+        """What an earlier run learnt and could not write down."""
+        if row["state"] != State.UNKNOWN or self.ctx.checkpoint is None:
+            return None
+        return self._took(row, Taken(**self.ctx.checkpoint))
 
     def _look_at_window(self) -> None:
         """Only Meta knows for certain whether it is open; we know of the webhooks that reached us."""
