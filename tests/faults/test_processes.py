@@ -55,7 +55,7 @@ def test_a_job_of_a_killed_worker_resumes_at_its_checkpoint(
         worker.kill()
         worker.wait()
     (tmp_path / "go").touch()
-    with role("worker", home, redis_url):
+    with role("worker", home, redis_url, FLOWZZ_LEASE="30"):
         job = app.queues.wait(job_id, SOON)
     assert (job.state, job.stalled_count, job.attempts_made) == (JobState.COMPLETED, 1, 1)
     assert logged(tmp_path) == [f"page {n}" for n in range(1, 51)]
@@ -220,12 +220,14 @@ class TestThreads:
         self, rough: Flowzz, home: Path, redis_url: str, tmp_path: Path
     ) -> None:
         """A C call that does not let go of the GIL: not even the lease keeper runs."""
-        with role("worker", home, redis_url, PROBE_PLUGIN="rough"):
+        with (
+            role("worker", home, redis_url, PROBE_PLUGIN="rough"),
+            role("worker", home, redis_url, PROBE_PLUGIN="rough"),
+        ):
+            eventually(lambda: len(rough.queues.workers()) == 2)
             job_id = rough.enqueue("rough.deadly", {"folder": str(tmp_path), "how": "once-gil"})
-            eventually(lambda: noted(tmp_path, "deadly"))
-            with role("worker", home, redis_url, PROBE_PLUGIN="rough"):
-                job = rough.queues.wait(job_id, SOON)
-                eventually(lambda: "late_commit_rejected" in [event.name for event in rough.queues.events()])
+            job = rough.queues.wait(job_id, SOON)
+            eventually(lambda: "late_commit_rejected" in [event.name for event in rough.queues.events()])
         assert job.state is JobState.COMPLETED
         assert job.result["pid"] != noted(tmp_path, "deadly")[0]
         assert [attempt.outcome for attempt in rough.queues.attempts(job_id)] == ["stalled", "completed"]
@@ -275,7 +277,7 @@ class TestApart:
     @pytest.mark.parametrize("count", [40, pytest.param(1_000, marks=pytest.mark.long)], ids=["short", "long"])
     def test_many_forks_while_threads_work_never_hang(self, rough: Flowzz, tmp_path: Path, count: int) -> None:
         folder = {"folder": str(tmp_path)}
-        kept = rough.settings.model_copy(update={"keep_completed": 2 * count})
+        kept = rough.settings.model_copy(update={"keep_completed": 2 * count, "lease": 30})
         with Flowzz.open(kept, plugins=rough.plugins) as rough, working(rough):
             ids = [rough.enqueue(name, folder) for _ in range(count) for name in ("rough.apart", "rough.quick")]
             for job_id in ids:

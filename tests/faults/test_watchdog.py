@@ -58,7 +58,7 @@ def supervised(app: Flowzz, home: Path, redis_url: str, tmp_path: Path) -> Itera
     process = subprocess.Popen(command, env=environment(home, redis_url, more), start_new_session=True)
     yield process
     process.terminate()
-    process.wait(30)
+    process.wait(90)
 
 
 @pytest.mark.parametrize(
@@ -86,9 +86,9 @@ def test_a_dispatcher_that_hangs_is_seen_and_replaced_and_no_job_is_lost(
 
 def test_a_worker_that_hears_nothing_is_replaced(app: Flowzz, home: Path, tmp_path: Path, link: Proxy) -> None:
     with role("worker", home, link.url, PROBE_PLUGIN="rough", FLOWZZ_WATCHDOG="0.5") as process:
-        app.queues.wait(app.enqueue("rough.quick", {"folder": str(tmp_path)}), timedelta(seconds=15))
+        app.queues.wait(app.enqueue("rough.quick", {"folder": str(tmp_path)}), timedelta(seconds=60))
         link.freeze()
-        assert process.wait(20) == REPLACE_ME
+        assert process.wait(90) == REPLACE_ME
 
 
 def test_with_a_job_in_hand_it_says_that_it_is_silent_and_settles_when_it_can(
@@ -107,7 +107,7 @@ def test_with_a_job_in_hand_it_says_that_it_is_silent_and_settles_when_it_can(
         assert process.poll() is None
         link.thaw()
         for done in (job_id, waiting):
-            assert app.queues.wait(done, timedelta(seconds=20)).state is JobState.COMPLETED
+            assert app.queues.wait(done, timedelta(seconds=60)).state is JobState.COMPLETED
         assert [attempt.outcome for attempt in app.queues.attempts(job_id)] == ["completed"]
         eventually(lambda: worker_states(app) == ["idle"])
         assert app.health()["status"] == "healthy"

@@ -17,6 +17,8 @@ from support.waiting import eventually
 WORKERS, PRODUCERS = 4, 2
 EVERY_S = 0.2
 BACK_WITHIN_S = 15
+PATIENCE_S = 900
+"""Ten thousand jobs on a machine with much else to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +94,13 @@ def _settle(lane: Lane, workers: Sequence[Slot], producers: Sequence[Slot], kill
     for slot in [*workers, *producers]:
         slot.refill()
     for slot in producers:
-        assert slot.member.wait(300), f"a producer does not end:\n{slot.member.output()}"
+        assert slot.member.wait(PATIENCE_S), f"a producer does not end:\n{slot.member.output()}"
         assert slot.member.finished, f"a producer broke:\n{slot.member.output()}"
     within = timedelta(seconds=2)
     eventually(
         lambda: live_workers(lane.app.queues, within) == WORKERS, BACK_WITHIN_S, saying=f"{WORKERS} workers live"
     )
-    quiesced(lane.app.queues, 300)
+    quiesced(lane.app.queues, PATIENCE_S)
     for slot in workers:
         assert slot.member.alive, f"a worker ended by itself:\n{slot.member.output()}"
         slot.member.kill()

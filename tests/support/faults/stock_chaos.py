@@ -31,7 +31,7 @@ def rage_of_stock(lane: Lane, *, jobs: int, seconds: float, seed: int) -> str:
         slot.refill()
     for slot in producers:
         assert slot.member.wait(300), slot.member.output()
-    eventually(lambda: not any(lane.raw.llen(f"rq:queue:{queue}") for queue in QUEUES), 600)
+    eventually(lambda: not any(lane.raw.llen(f"rq:queue:{queue}") for queue in QUEUES), 3600)
     for slot in workers:
         slot.member.signal(15)
         assert slot.member.wait(60)
