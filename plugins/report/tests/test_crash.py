@@ -31,7 +31,7 @@ PLUGINS = ["flowzz_report.plugin:plugin", "support.market:plugin"]
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flowzz]:
-    quick = settings.model_copy(update={"heartbeat": 0.1, "sweep": 0.1, "shutdown_grace": 5, "kill_grace": 0.3})
+    quick = settings.model_copy(update={"heartbeat": 0.1, "sweep": 0.1, "shutdown_grace": 5, "kill_grace": 20})
     with Flowzz.open(quick, plugins=PluginHost.of(PLUGINS)) as opened:
         opened.store.migrate(opened.plugins.migrations)
         yield opened
@@ -139,7 +139,7 @@ def test_canceled_in_the_middle_it_leaves_nothing(app: Flowzz, company: str, ask
 @pytest.mark.parametrize("form", ["pdf", "xlsx", "csv"])
 def test_every_format_is_made_within_its_memory(app: Flowzz, ask: Callable[..., str], form: str) -> None:
     with working(app):
-        record = final(app, ask(format=form))
+        record = final(app, ask(format=form, filters={"uf": ["SP"], "amount": {"min": 1}}))
     assert record.state is JobState.COMPLETED, record.error
     assert set(record.result) == {"reportId", "fileUrl", "generatedAt"}
     assert len(left(app)) == 1

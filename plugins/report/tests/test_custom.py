@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -151,3 +152,23 @@ def test_a_javascript_date_is_the_day_it_names() -> None:
     asked = {"empresaId": "loja", "reportType": "sales", "userId": "ana"}
     given = {"startDate": "2026-03-01T00:00:00.000Z", "endDate": "2026-03-31", "filters": None}
     assert parse_payload("report.generate", GenerateReport, {**asked, **given}).period.days == 31
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {
+            "product": ["Kit", None],
+            "amount": {"min": 1, "max": "2.50"},
+            "uf": {"not": "SP"},
+            "client": {"contains": "a"},
+        },
+        {"counts": True, "where": {"orderedAt": "2026-03-01"}},
+    ],
+)
+def test_a_payload_survives_the_queue(filters: dict[str, Any]) -> None:
+    days = {"startDate": "2026-03-01", "endDate": "2026-03-31"}
+    asked = {"empresaId": "loja", "reportType": "sales", "userId": "ana", **days, "filters": filters}
+    read = parse_payload("report.generate", GenerateReport, asked)
+    stored = json.loads(read.model_dump_json(by_alias=True))
+    assert parse_payload("report.generate", GenerateReport, stored) == read

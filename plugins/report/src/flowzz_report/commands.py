@@ -84,18 +84,21 @@ def generate(
     no_wait: bool,
 ) -> None:
     """Enqueue a report, wait for it, and print the link to its file."""
-    end = date.fromisoformat(last) if last else today()
-    asked = {
-        "empresaId": company_id,
-        "reportType": kind,
-        "startDate": first or (end - timedelta(days=29)).isoformat(),
-        "endDate": end.isoformat(),
-        "format": form,
-        "filters": json.loads(filters),
-        "userId": user_id or getpass.getuser(),
-    }
+    with _errors():
+        end = date.fromisoformat(last) if last else today()
+        asked = GenerateReport.model_validate(
+            {
+                "empresaId": company_id,
+                "reportType": kind,
+                "startDate": first or (end - timedelta(days=29)).isoformat(),
+                "endDate": end.isoformat(),
+                "format": form,
+                "filters": json.loads(filters),
+                "userId": user_id or getpass.getuser(),
+            }
+        )
     with _errors(), Flowzz.open(Settings.load()) as app:
-        job_id = app.enqueue(GENERATE_JOB, GenerateReport.model_validate(asked).model_dump(mode="json", by_alias=True))
+        job_id = app.enqueue(GENERATE_JOB, asked)
         if no_wait:
             click.echo(job_id)
             return
@@ -132,4 +135,4 @@ def _errors() -> Iterator[None]:
         said = "; ".join(f"{one['field']}: {one['message']}" for one in problems_of(error, GenerateReport))
         raise click.ClickException(said) from None
     except (FlowzzError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(str(error)) from None

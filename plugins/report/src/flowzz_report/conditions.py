@@ -40,6 +40,8 @@ def accepted(name: str, value: Any) -> Any:
     """What a person wrote for ``name`` as the fields of a Condition; ValueError says what was expected."""
     if isinstance(value, Condition):
         return value
+    if isinstance(value, Mapping) and value and value.keys() <= Condition.model_fields.keys():
+        return value  # read once already, as it lies in the queue
     if isinstance(value, Mapping):
         unknown = sorted(str(key) for key in value if key not in _KEYS)
         if unknown or not value:

@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Any
 
 from flowzz.clock import now
-from flowzz.errors import Permanent
+from flowzz.errors import FlowzzError, Permanent
 from flowzz.jobs.context import JobContext
 from flowzz.jobs.definition import job
 from flowzz.jobs.limits import Concurrency
@@ -75,7 +75,8 @@ def generate_report(ctx: JobContext, data: GenerateReport) -> GeneratedReport:
             report = _make(ctx, data, settings, storage, report)
         except BaseException as error:
             # Also for JobCanceled and for SystemExit: whatever ended the run, the row must not say that it runs.
-            records.fail(ctx.store, report, f"{type(error).__name__}: {error}")
+            said = str(error) if isinstance(error, FlowzzError) else f"{type(error).__name__}: {error}"
+            records.fail(ctx.store, report, said)
             raise
     return _tell(ctx, data, settings, report)
 
@@ -148,6 +149,7 @@ def _write(ctx: JobContext, data: GenerateReport, settings: ReportSettings, repo
         ctx.progress(READ_TO, "writing the file")
         ctx.raise_if_canceled()
         _WRITERS[data.format](document, path, settings, _Watch(ctx, count))
+        session.rollback()  # nothing was written but temporary tables, which go with it
     return count
 
 

@@ -6,6 +6,7 @@ All counting and adding up happens in the database, on SQLite as on PostgreSQL. 
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,13 +20,18 @@ from sqlalchemy import (
     String,
     case,
     cast,
+    column,
     func,
     literal_column,
     select,
+    table,
     type_coerce,
     union_all,
 )
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
+from sqlalchemy.sql import ClauseElement, Executable
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from flowzz.errors import Permanent
 from flowzz.plugins.contributions import DataSource
@@ -39,7 +45,11 @@ HOME_CURRENCY = "BRL"
 
 
 class Rows:
-    """``c`` holds the columns to query. ``since`` begins earlier than the period, for what came before it."""
+    """``c`` holds the columns to query. ``since`` begins earlier than the period, for what came before it.
+
+    ``kept`` is for rows that many queries go over: SQLite then works the sources' selects out once, into a temporary
+    table, instead of once a query. It is gone when the session's transaction is rolled back.
+    """
 
     def __init__(
         self,
@@ -51,6 +61,7 @@ class Rows:
         *,
         where: Mapping[str, Condition] | None = None,
         since: datetime | None = None,
+        kept: bool = False,
     ) -> None:
         self.session = session
         self.topic = topic
@@ -68,6 +79,8 @@ class Rows:
             if name in topic.columns:
                 inner = inner.where(as_sql(topic.columns[name], given.c[name], condition))
         self._from: FromClause = inner.subquery(f"{topic.name}_rows")
+        if kept and self._is_sqlite:
+            self._from = _kept(session, inner)
         self.c = self._from.c
         self._only: tuple[ColumnElement[bool], ...] = ()
 
@@ -122,6 +135,28 @@ class Rows:
             return texts[0]
         known = [(moment < until, text) for (until, _), text in zip(offsets[:-1], texts[:-1], strict=True)]
         return case(*known, else_=texts[-1])
+
+
+class _Keep(Executable, ClauseElement):
+    """``CREATE TEMPORARY TABLE … AS`` a select, with its bound values."""
+
+    inherit_cache = False
+
+    def __init__(self, name: str, query: Select[Any]) -> None:
+        self.name = name
+        self.query = query
+
+
+@compiles(_Keep)
+def _compile_keep(element: _Keep, compiler: SQLCompiler, **options: Any) -> str:
+    return f"CREATE TEMPORARY TABLE {element.name} AS {compiler.process(element.query, **options)}"
+
+
+def _kept(session: Session, query: Select[Any]) -> FromClause:
+    """A temporary table of what the query gives, with its columns' types. It needs no write lock of the database."""
+    name = f"report_rows_{uuid.uuid4().hex}"
+    session.execute(_Keep(name, query))
+    return table(name, *(column(each.name, each.type) for each in query.selected_columns))
 
 
 def _local(moment: ColumnElement[Any]) -> ColumnElement[Any]:

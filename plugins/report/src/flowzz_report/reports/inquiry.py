@@ -51,6 +51,7 @@ class Inquiry:
             period or self.period,
             where=where,
             since=since,
+            kept=period is None and since is None,
         )
 
     def in_one_currency(self, rows: Rows, wanted: str | None = None, *, what: str = "linhas") -> str:

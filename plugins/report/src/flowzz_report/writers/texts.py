@@ -12,6 +12,7 @@ FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠
 LONGEST = 32_767
 """Characters a cell may hold (Excel's specifications)."""
 
+_SUSPECT = frozenset({*FORMULA_SIGNS, " ", "\u00a0"})
 ON_A_PAGE = 220
 BREAK_EVERY = 12
 _LONG_WORD = re.compile(r"\S{18,}")
@@ -22,6 +23,11 @@ def clean(text: str, longest: int = LONGEST) -> str:
     """Without what neither XML nor a page can hold, and no longer than a cell."""
     cleaned = _UNPRINTABLE.sub("\ufffd", text)
     return cleaned if len(cleaned) <= longest else f"{cleaned[: longest - 1]}…"
+
+
+def is_plain(text: str) -> bool:
+    """True when a cell may hold it as it is: cheap, and wrong only on the side of caution."""
+    return text.isprintable() and len(text) <= LONGEST and text[:1] not in _SUSPECT
 
 
 def looks_like_formula(text: str) -> bool:
