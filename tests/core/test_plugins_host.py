@@ -295,6 +295,19 @@ BROKEN: dict[str, tuple[dict[str, str], PluginState, str]] = {
         PluginState.INVALID_CONFIG,
         "translations to be a folder",
     ),
+    "half an upstream": (
+        {
+            "hooks": "@hookimpl\ndef flowzz_sandboxes(self):\n"
+            "    return [Sandbox(plugin='bad', demo=print, blueprint=list)]"
+        },
+        PluginState.INVALID_CONFIG,
+        "connection to be callable",
+    ),
+    "public pages of another": (
+        {"hooks": "@hookimpl\ndef flowzz_public_pages(self):\n    return [PublicPages(plugin='good', blueprint=list)]"},
+        PluginState.INVALID_CONFIG,
+        "plugin to be 'bad'",
+    ),
     "no versions folder": (
         {
             "hooks": "@hookimpl\ndef flowzz_migrations(self):\n"
