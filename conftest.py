@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +33,8 @@ def pytest_report_header() -> str:
 @pytest.fixture(autouse=True)
 def machine_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock that is compared with Redis's is the true one where a test says what time it is: Redis was not told."""
-    monkeypatch.setattr(clock, "machine_s", lambda: time_machine.escape_hatch.time.time())
+    true = time_machine.escape_hatch
+    monkeypatch.setattr(clock, "machine_s", lambda: true.time.time() if true.is_travelling() else time.time())
 
 
 @pytest.fixture(scope="session")
