@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from flowzz.app import Flowzz
 from flowzz.clock import now
 from flowzz.errors import InvalidPayload
+from flowzz.jobs.connection import ConnectionState
 from flowzz.jobs.state import JobState
 from flowzz.plugins.host import PluginHost
 from flowzz.settings import Settings
@@ -36,6 +37,7 @@ class Session:
     flowzz: Flowzz
     company: Any
     sandbox_url: str
+    connected: Callable[..., Any]
     webhook_url: str = ""
     jobs: list[str] = field(default_factory=list)
 
@@ -58,6 +60,15 @@ class Session:
         payload = {"empresaId": self.company_id, "adAccountId": account, **more}
         return self.enqueue("facebook.sync_campaigns", payload)
 
+    def until_needs_credentials(self) -> Any:
+        """The connection, once it is paused for its token."""
+
+        def paused() -> Any:
+            found = self.flowzz.store.connection_by_id(self.connection.id)
+            return found if found.state is ConnectionState.NEEDS_CREDENTIALS else None
+
+        return eventually(paused)
+
     def done(self, job_id: str) -> Any:
         record = self.flowzz.queues.wait(job_id, WITHIN)
         assert record.state.is_final, record
@@ -75,7 +86,7 @@ def flowzz(settings: Settings) -> Iterator[Flowzz]:
 def session(flowzz: Flowzz, upstream: Any, connected: Callable[..., Any]) -> Iterator[Session]:
     company = connected(flowzz.store, upstream.url, ad_account_ids=[FIRST_ACCOUNT, SECOND_ACCOUNT])
     with working(flowzz):
-        yield Session(flowzz, company, upstream.url)
+        yield Session(flowzz, company, upstream.url, connected)
 
 
 def test_the_plugin_loads_without_a_problem(flowzz: Flowzz) -> None:
@@ -131,22 +142,29 @@ def test_a_held_account_holds_nobody_else(session: Session, upstream: Any) -> No
 
 
 def test_a_refused_token_pauses_the_connection(session: Session, upstream: Any) -> None:
-    upstream.faults(token_refused={"subcode": 460})
-    record = session.done(session.sync())
-    assert record.state is JobState.FAILED
-    assert "the password was changed" in record.error.message
-    assert str(session.flowzz.store.connection_by_id(session.connection.id).state) == "needs_credentials"
+    """Each sync of the company waits; another company's goes on."""
+    upstream.faults(token_refused={"subcode": 460, "times": 2})
+    waiting = session.sync()
+    paused = session.until_needs_credentials()
+    assert "the password was changed" in paused.state_reason
+    behind = session.sync(SECOND_ACCOUNT)
+    eventually(lambda: session.flowzz.queues.job(behind).state is JobState.DELAYED)
+    assert session.flowzz.queues.job(waiting).state is JobState.DELAYED
+    other = session.connected(session.flowzz.store, upstream.url)
+    payload = {"empresaId": other.id, "adAccountId": FIRST_ACCOUNT}
+    assert session.done(session.enqueue("facebook.sync_campaigns", payload)).state is JobState.COMPLETED
 
 
 def test_new_credentials_go_on_where_the_sync_stood(session: Session, upstream: Any) -> None:
     upstream.seed()
     upstream.faults(token_refused={"after": 5})
-    assert session.done(session.sync()).state is JobState.FAILED
+    job_id = session.sync()
+    session.until_needs_credentials()
     upstream.faults()
     secrets = {"access_token": SecretStr(TOKEN), "app_secret": SecretStr(APP_SECRET)}
     session.flowzz.store.update_connection(session.connection.id, secrets=secrets)
-    record = session.done(session.sync())
-    assert (record.state, record.result["ads"]) == (JobState.COMPLETED, 12)
+    record = session.done(job_id)
+    assert (record.state, record.result["ads"], record.attempts_made) == (JobState.COMPLETED, 12, 1)
     assert (upstream.calls("account"), upstream.calls("campaigns")) == (1, 2)
 
 
@@ -178,12 +196,15 @@ def test_no_secret_is_written_down(
     upstream.seed()
     upstream.faults(server_error={"every": 5}, too_much_data={"rows": 40, "times": 2})
     good = session.done(session.sync())
-    upstream.faults(token_refused=True)
+    upstream.faults(refused=True)
     bad = session.done(session.sync())
+    upstream.faults(token_refused=True)
+    session.sync(SECOND_ACCOUNT)
+    paused = session.until_needs_credentials()
     lines = [line for record in (good, bad) for line in session.flowzz.queues.log(record.id)]
     attempts = [session.flowzz.queues.attempts(record.id) for record in (good, bad)]
     written = "".join(file.read_text() for file in (settings.home / "logs").glob("*.log"))
-    everything = f"{good}{bad}{lines}{attempts}{caplog.text}{written}"
+    everything = f"{good}{bad}{paused}{lines}{attempts}{caplog.text}{written}"
     for secret in (TOKEN, APP_SECRET, PROOF):
         assert secret not in everything
 

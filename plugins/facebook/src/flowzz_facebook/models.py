@@ -150,10 +150,8 @@ sync_state = Table(
     Column("last_full_at", UtcDateTime),
     Column("last_success_at", UtcDateTime),
     Column("last_errors", Integer),
-    # Why the last run failed for good, and where it stood when its token was refused.
+    # Why the last run failed for good.
     Column("problem", Text),
-    _json("unfinished"),
-    Column("unfinished_at", UtcDateTime),
 )
 
 MIGRATIONS = Migrations(plugin="facebook", folder=Path(__file__).parent / "migrations")

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import select
 
 from flowzz.clock import now
-from flowzz.errors import NeedsCredentials, NotFound, Permanent
+from flowzz.errors import NeedsCredentials, Permanent
 from flowzz.jobs.connection import Connection, ConnectionState
 from flowzz.jobs.context import JobContext, StorePort
 from flowzz.jobs.definition import job
@@ -37,9 +37,6 @@ PLUGIN = "facebook"
 SYNC_JOB = "facebook.sync_campaigns"
 SYNC_QUEUE = "sync-facebook"
 OVERLAP = timedelta(hours=1)
-UNFINISHED_FOR = timedelta(days=1)
-"""So long a run whose token was refused may be taken up by the next one."""
-
 MAX_STALLED = 25
 """A sync that loses its worker goes on at its page, so that it did says little about the sync itself."""
 
@@ -59,37 +56,34 @@ UNTIL = {"campaigns": "campaigns_until", "adsets": "ad_sets_until", "ads": "ads_
 def sync_campaigns(ctx: JobContext, data: SyncCampaigns) -> SyncedCampaigns:
     """Bring one ad account's campaigns, ad sets, ads and daily insights up to date.
 
-    Raises Permanent when the company has no active connection with that account or the token may not read it,
-    NeedsCredentials when Meta refuses the token, Throttled when the account must be left alone, Snoozed while Meta
-    prepares a report; where it stands is kept.
+    Raises Permanent when the company has no connection with that account or the token may not read it,
+    ConnectionInactive when it is paused, NeedsCredentials when Meta refuses the token, Throttled when the account must be
+    left alone, Snoozed while Meta prepares a report; where it stands is kept.
     """
-    connection = _active_connection(ctx.store, data.empresa_id, data.ad_account_id)
+    connection = _connection_of(ctx, data)
     settings = connection.configured(FacebookConnection)
     with GraphClient(settings, connection.id, data.ad_account_id) as client:
-        run: Run | None = None
         try:
             run = _begin(ctx, client, data)
             sync_structure(run)
             _plan_insights(run)
             sync_insights(run)
+        except NeedsCredentials:
+            raise
         except Permanent as problem:
-            _remember_problem(ctx.store, data, connection, problem, run)
+            _remember_problem(ctx.store, data, connection, problem)
             raise
     return _finish(run, connection.id)
 
 
 def accounts_to_sync(store: StorePort) -> Iterator[SyncCampaigns]:
-    """One payload for each ad account of each company's connection, as far as it is active.
+    """One payload for each ad account of each company's active connections.
 
     A connection that cannot be read as one of ours is left out; its check says why.
     """
-    companies: set[str] = set()
-    for connection in store.connections(PLUGIN):
-        if connection.company_id in companies:
-            continue
-        companies.add(connection.company_id)
-        for account in _listed_accounts(connection):
-            yield SyncCampaigns(empresa_id=connection.company_id, ad_account_id=account)
+    listed = ((one.company_id, account) for one in store.connections(PLUGIN) for account in _listed_accounts(one))
+    for company_id, account in dict.fromkeys(listed):
+        yield SyncCampaigns(empresa_id=company_id, ad_account_id=account)
 
 
 def _listed_accounts(connection: Connection) -> Iterator[str]:
@@ -101,27 +95,19 @@ def _listed_accounts(connection: Connection) -> Iterator[str]:
             continue
 
 
-def _active_connection(store: StorePort, company_id: str, account: str) -> Connection:
-    try:
-        connection = store.connection(company_id, PLUGIN)
-    except NotFound:
+def _connection_of(ctx: JobContext, data: SyncCampaigns) -> Connection:
+    """The company's connection that lists the account. Raises Permanent, and ConnectionInactive while it is paused."""
+    found = ctx.store.connections(PLUGIN, active_only=False, company_id=data.empresa_id)
+    listing = [one for one in found if data.ad_account_id in _listed_accounts(one)]
+    if found and not listing:
+        known = ", ".join(account for one in found for account in _listed_accounts(one))
         raise Permanent(
-            f"company {company_id} has no Facebook connection; add one with: flowzz connections add"
-        ) from None
-    if connection.state is not ConnectionState.ACTIVE:
-        needs = connection.state is ConnectionState.NEEDS_CREDENTIALS
-        reason = f" ({connection.state_reason})" if connection.state_reason else ""
-        raise Permanent(
-            f"Facebook connection {connection.id} of company {company_id} is {connection.state}{reason}; "
-            f"{'store a new access token in it' if needs else 'resume it'} to sync again"
-        )
-    listed = list(_listed_accounts(connection))
-    if account not in listed:
-        raise Permanent(
-            f"expected adAccountId to be one of the connection's ({', '.join(listed)}), got {account}; "
+            f"expected adAccountId to be one of the connection's ({known}), got {data.ad_account_id}; "
             "add it to the connection to sync it"
         )
-    return connection
+    active = next((one for one in listing if one.state is ConnectionState.ACTIVE), None)
+    chosen = active or next(iter(listing), None)
+    return ctx.connection(PLUGIN, chosen.id if chosen else None)
 
 
 def _begin(ctx: JobContext, client: GraphClient, data: SyncCampaigns) -> Run:
@@ -130,10 +116,6 @@ def _begin(ctx: JobContext, client: GraphClient, data: SyncCampaigns) -> Run:
     if ctx.checkpoint is not None:
         ctx.log("going on where the last execution stood")
         return Run(ctx, client, data.empresa_id, Cursor.from_json(ctx.checkpoint))
-    left = _left_by_refused_token(state, data)
-    if left is not None:
-        ctx.log(f"going on where the run begun {left.run} stood when its token was refused")
-        return Run(ctx, client, data.empresa_id, left)
     begun = now()
     row, problems = account_row(read_account(client), data.empresa_id, data.ad_account_id)
     with ctx.store.session() as session:
@@ -169,13 +151,6 @@ def _is_full_due(state: dict[str, Any], settings: FacebookConnection, at: dateti
     return bool(settings.full_sync_days and at - last >= timedelta(days=settings.full_sync_days))
 
 
-def _left_by_refused_token(state: dict[str, Any], data: SyncCampaigns) -> Cursor | None:
-    if state["unfinished"] is None or now() - state["unfinished_at"] > UNFINISHED_FOR:
-        return None
-    left = Cursor.from_json(state["unfinished"])
-    return None if data.force_full_sync and not left.forced else left
-
-
 def _plan_insights(run: Run) -> None:
     """Fix the days to ask for, once a run: a day that ends meanwhile is the next run's."""
     if run.cursor.windows is not None:
@@ -203,7 +178,7 @@ def _finish(run: Run, connection_id: str) -> SyncedCampaigns:
         "last_full_at": begun if cursor.full else state["last_full_at"],
         "last_success_at": at,
         "last_errors": cursor.errors,
-        **dict.fromkeys(("problem", "unfinished", "unfinished_at")),
+        "problem": None,
     }
     with run.ctx.store.session() as session:
         upsert(session, sync_state, [row], STATE_KEY)
@@ -219,17 +194,13 @@ def _finish(run: Run, connection_id: str) -> SyncedCampaigns:
     return result
 
 
-def _remember_problem(
-    store: StorePort, data: SyncCampaigns, connection: Connection, problem: Permanent, run: Run | None
-) -> None:
-    """Why the sync failed for good; with a refused token also where it stood, for the run with the next token."""
-    row: dict[str, Any] = {
+def _remember_problem(store: StorePort, data: SyncCampaigns, connection: Connection, problem: Permanent) -> None:
+    """Why this account's sync failed for good; a refused token is the connection's matter."""
+    row = {
         "company_id": data.empresa_id,
         "account_id": data.ad_account_id,
         "connection_id": connection.id,
         "problem": str(problem)[:2000],
     }
-    if isinstance(problem, NeedsCredentials) and run is not None:
-        row |= {"unfinished": run.cursor.to_json(), "unfinished_at": now()}
     with store.session() as session:
         upsert(session, sync_state, [row], STATE_KEY)

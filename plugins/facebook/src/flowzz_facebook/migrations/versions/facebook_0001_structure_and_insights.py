@@ -134,6 +134,4 @@ def _sync_state() -> None:
         *_columns(UtcDateTime, "last_full_at", "last_success_at"),
         *_columns(sa.Integer, "last_errors"),
         *_columns(sa.Text, "problem"),
-        *_columns(sa.JSON, "unfinished"),
-        *_columns(UtcDateTime, "unfinished_at"),
     )
