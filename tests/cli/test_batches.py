@@ -13,7 +13,9 @@ from .conftest import Cli
 
 def test_show_says_how_far_it_is(connected: Cli) -> None:
     settings = Settings.load(
-        home=connected.env["FLOWZZ_HOME"], redis_url=connected.env["REDIS_URL"], disabled_plugins="coinzz"
+        home=connected.env["FLOWZZ_HOME"],
+        redis_url=connected.env["REDIS_URL"],
+        disabled_plugins=connected.env["FLOWZZ_DISABLED_PLUGINS"],
     )
     with Flowzz.open(settings, plugins=PluginHost.discover(settings)) as app:
         app.batch([("shop.pack", {}), ("shop.pack", {})], batch_id="monday")

@@ -22,7 +22,8 @@ from .conftest import Cli
 @contextmanager
 def working(cli: Cli) -> Iterator[None]:
     """A worker in this process, serving the shop."""
-    settings = Settings.load(home=cli.env["FLOWZZ_HOME"], redis_url=cli.env["REDIS_URL"], disabled_plugins="coinzz")
+    disabled = cli.env["FLOWZZ_DISABLED_PLUGINS"]
+    settings = Settings.load(home=cli.env["FLOWZZ_HOME"], redis_url=cli.env["REDIS_URL"], disabled_plugins=disabled)
     with Flowzz.open(settings, plugins=PluginHost.discover(settings)) as app:
         worker = Worker(app, concurrency=2)
         thread = threading.Thread(target=worker.run)

@@ -172,7 +172,7 @@ def test_jobs_of_a_missing_plugin_park_and_run_when_it_is_back(app: Flowzz, fina
     without = Flowzz(app.settings, PluginHost.of([]), app.store, app.queues)
     with working(without, queues=["probe"]):
         eventually(lambda: app.queues.job(job_id).state is JobState.PARKED)
-    assert app.queues.job(job_id).note == "no plugin registers probe.work"
+    assert app.queues.job(job_id).note == "no plugin registers probe.work; install flowzz-probe"
     assert app.queues.stats(["probe"])[0].parked == 1
     with working(app):
         assert final(job_id).state is JobState.COMPLETED

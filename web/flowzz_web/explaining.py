@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flowzz.jobs.missing import distribution_of
 from flowzz.queues.explain import Explanation, Reason
 from flowzz.queues.records import JobRecord
 from flowzz_web.formatting import exact
@@ -20,7 +21,11 @@ def _reason(told: Explanation, job: JobRecord) -> str:
         case Reason.DELAYED:
             return _("It is delayed.")
         case Reason.PLUGIN_MISSING:
-            return _("No running worker knows the job %(name)s. It runs when its plugin is back.", name=job.name)
+            return _(
+                "No running worker knows the job %(name)s. It runs when its plugin is back: install %(distribution)s.",
+                name=job.name,
+                distribution=distribution_of(job.name),
+            )
         case Reason.PARENTS_PENDING:
             return _("It waits for the jobs %(jobs)s.", jobs=", ".join(told.holders) or told.key or "–")
         case Reason.SUSPENDED:

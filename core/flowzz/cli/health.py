@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import click
 
 from flowzz.app import Flowzz
@@ -9,8 +11,11 @@ from flowzz.cli.output import cell, console, json_option, print_json, print_tabl
 from flowzz.cli.session import Session, pass_session
 from flowzz.errors import QueueUnavailable
 from flowzz.health import HealthReport
+from flowzz.jobs.missing import distribution_of
+from flowzz.jobs.state import JobState
 from flowzz.supervision import bundled
 
+LOOKED_AT = 100
 NOBODY = "redis://127.0.0.1:1/0"
 """An address where nothing answers: what a home without a running Redis is asked at."""
 
@@ -37,12 +42,22 @@ def command(session: Session, as_json: bool) -> None:
 
 
 def _problems(app: Flowzz) -> list[str]:
-    """What Redis may lose, and what it lost during the last day."""
+    """What Redis may lose, what it lost during the last day, and which plugin jobs wait for."""
     try:
-        found = [app.queues.memory_problem(), app.queues.data_loss()]
+        found = [app.queues.memory_problem(), app.queues.data_loss(), *_parked(app)]
     except QueueUnavailable:
         return []
     return [problem for problem in found if problem]
+
+
+def _parked(app: Flowzz) -> list[str]:
+    """How many jobs wait for which distribution to be installed, by a look at the first hundred of each queue."""
+    waiting: Counter[str] = Counter()
+    for queue in app.stats():
+        if queue.parked:
+            page = app.queues.jobs(queue.name, JobState.PARKED, limit=LOOKED_AT)
+            waiting.update(distribution_of(job.name) for job in page.items)
+    return [f"{count} parked jobs wait for {name} to be installed" for name, count in sorted(waiting.items())]
 
 
 def _print(report: HealthReport) -> None:

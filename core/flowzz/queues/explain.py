@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from flowzz.clock import from_epoch_ms
+from flowzz.jobs.missing import distribution_of
 from flowzz.jobs.state import STATE_OF_RQ_STATUS, JobState
 from flowzz.queues import keys
 from flowzz.queues.connection import redis_errors
@@ -110,7 +111,10 @@ def _elsewhere(job: JobRecord) -> Explanation:
         reason, sentence = Reason.DELAYED, f"it is delayed until {_moment(job.due_at)}{why}"
     elif job.state is JobState.PARKED:
         reason = Reason.PLUGIN_MISSING
-        sentence = f"no running worker registers {job.name!r}; install its plugin and restart the workers"
+        sentence = (
+            f"no running worker registers {job.name!r}; install its plugin ({distribution_of(job.name)}) and restart "
+            "the workers"
+        )
     return Explanation(
         job_id=job.id, state=job.state.value, reason=reason, sentence=sentence, until=job.due_at, note=job.note
     )

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from flowzz.clock import from_epoch_ms, from_rq
+from flowzz.jobs.missing import distribution_of
 from flowzz.jobs.outcome import ErrorInfo
 from flowzz.jobs.state import STATE_OF_RQ_STATUS, JobState
 from flowzz.queues.fields import MAX_INFLATED, Envelope, UnreadableJob, load_call
@@ -30,7 +31,7 @@ def read_job(job_id: str, fields: Hash, latest: Hash | None, due: float | None =
     if state is JobState.PARKED and not note:
         state = JobState.DEFERRED  # RQ has one status for both; a parked job notes the name that is missing
     if state is JobState.PARKED:
-        note = f"no plugin registers {note}"
+        note = f"no plugin registers {note}; install {distribution_of(str(note))}"
     return JobRecord(
         id=job_id,
         name=name,

@@ -320,6 +320,10 @@ class Transitions:
             moved += waiting
         return moved
 
+    def park(self, queues: Sequence[str], jobs: Sequence[str]) -> int:
+        """Park what waits in those queues that nobody serves and is none of these jobs; how many, a page of each."""
+        return int(self._run("park", [len(queues), *queues, *jobs])) if queues else 0
+
     def manage(self, action: str, job_id: str, reason: str, keep_failed: int) -> tuple[str, str]:
         """retry, remove or cancel one job: ('ok', status before), ('missing', '') or ('refused', status)."""
         answer = [part.decode() for part in self._run("manage", [action, job_id, reason, keep_failed])]

@@ -73,6 +73,13 @@ class Sweeper:
         if count := self._app.queues.transitions.unpark(list(self._app.plugins.jobs), some=True):
             log.info("parked jobs wait again", count=count)
 
+    def park(self) -> None:
+        """Jobs in queues that only an uninstalled plugin served are parked. Raises QueueUnavailable."""
+        plugins = self._app.plugins
+        orphaned = [name for name in self._app.queues.queue_names() if name not in plugins.queues]
+        if count := self._app.queues.transitions.park(orphaned, list(plugins.jobs)):
+            log.warning("jobs parked, no plugin registers them", count=count)
+
     def reconnect(self) -> None:
         """Jobs that wait for a connection which is active again, or gone, are due now. Raises QueueUnavailable."""
         for connection_id in self._app.queues.connections_waited_for():
@@ -107,6 +114,7 @@ class Sweeper:
                 if self.once() == BATCH:
                     continue
                 self.unpark()
+                self.park()
                 self.prune()
                 self.mend()
                 self.reconnect()

@@ -16,6 +16,7 @@ from flowzz_facebook.client import ACCOUNT_LIMIT
 from flowzz_facebook.errors import AccountRefused, PagingLoop, Refused, TooMuchData, TransientError
 from flowzz_facebook.models import accounts, ad_sets, ads, campaigns, insights, sync_state
 from flowzz_facebook.sandbox.demo import FIRST_ACCOUNT
+from flowzz_facebook.sandbox.state import TOKEN
 from flowzz_facebook.sync import accounts_to_sync
 
 SECOND_ACCOUNT = "1000000000000002"
@@ -490,7 +491,7 @@ def test_no_next_address_is_kept_or_called(upstream: Any, store: Any, connected:
     company.sync(recorder)
     kept = repr(recorder.checkpoints) + repr(recorder.lines)
     assert "access_token" not in kept
-    assert "EAAsandbox" not in kept
+    assert TOKEN not in kept
     assert all(one["tokenIn"] == "header" for one in upstream.requests())
 
 

@@ -57,8 +57,8 @@ def sync_campaigns(ctx: JobContext, data: SyncCampaigns) -> SyncedCampaigns:
     """Bring one ad account's campaigns, ad sets, ads and daily insights up to date.
 
     Raises Permanent when the company has no connection with that account or the token may not read it,
-    ConnectionInactive when it is paused, NeedsCredentials when Meta refuses the token, Throttled when the account must be
-    left alone, Snoozed while Meta prepares a report; where it stands is kept.
+    ConnectionInactive when it is paused, NeedsCredentials when Meta refuses the token, Throttled when the account must
+    be left alone, Snoozed while Meta prepares a report; where it stands is kept.
     """
     connection = _connection_of(ctx, data)
     settings = connection.configured(FacebookConnection)

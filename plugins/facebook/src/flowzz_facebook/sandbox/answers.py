@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from flowzz_facebook.sandbox.state import ReportRun, SandboxState
+from flowzz_facebook.sandbox.state import TOKEN, ReportRun, SandboxState
 from flowzz_facebook.sandbox.world import HIDDEN, Account, Object
 
 DEFAULT_LIMIT = 25
@@ -227,7 +227,7 @@ def _page(rows: list[bytes], after: str, has_next: bool, args: Args) -> bytes:
     paging: Object = {"cursors": {"before": _cursor("before"), "after": after}}
     if has_next:
         query = "&".join(f"{name}={value}" for name, value in args.items() if name != "after")
-        token = args.get("access_token", "EAAsandboxSandboxSandboxSandboxSandbox")
+        token = args.get("access_token", TOKEN)
         paging["next"] = f"https://graph.facebook.com/v26.0/next?access_token={token}&{query}&after={after}"
     return b'{"data":[' + b",".join(rows) + b'],"paging":' + json.dumps(paging).encode() + b"}"
 

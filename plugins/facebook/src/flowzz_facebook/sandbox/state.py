@@ -16,7 +16,7 @@ from flowzz.clock import now
 from flowzz_facebook.sandbox.faults import facebook_faults
 from flowzz_facebook.sandbox.world import Account
 
-TOKEN = "EAAsandboxSandboxSandboxSandboxSandbox"  # noqa: S105 - opens nothing but this sandbox
+TOKEN = "EAAgraphSandboxSandboxSandboxSandbox"  # noqa: S105 - opens nothing but this sandbox
 APP_SECRET = "sandboxsecretsandboxsecret"  # noqa: S105 - nor does this
 PROOF = hmac.new(APP_SECRET.encode(), TOKEN.encode(), hashlib.sha256).hexdigest()
 DEFAULT_ACCOUNTS = (("America/Sao_Paulo", "BRL"), ("Asia/Tokyo", "JPY"))
