@@ -43,11 +43,16 @@ def leaks_of_sections(sections: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def leaks_of_folder(folder: Path) -> list[str]:
-    """Every file that a test left: logs, outputs, databases (where credentials lie encrypted), reports."""
+    """Every file that a test left: logs, outputs, databases (where credentials lie encrypted), reports.
+
+    Not Python files: where a test installs a plugin, its sandbox's source is the one that plants.
+    """
     found = []
     for path in folder.rglob("*"):
         try:
-            if path.is_file() and not path.is_symlink() and path.stat().st_size <= LARGEST_FILE:
+            if path.suffix in (".py", ".pyc") or path.is_symlink() or not path.is_file():
+                continue
+            if path.stat().st_size <= LARGEST_FILE:
                 found += [f"{name} is in the file {path.relative_to(folder)}" for name in leaked_in(path.read_bytes())]
         except OSError:
             continue  # gone meanwhile, or a socket
