@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Blueprint, Flask
-from werkzeug.serving import make_server
 
 from flowzz.errors import QueueUnavailable
 from flowzz.jobs.notifications import Notification, Notified
 from flowzz.jobs.sources import DataSource
+from support.serving import serving
 
 
 @dataclass
@@ -66,20 +65,6 @@ class Queue:
 
     def notify(self, notification: Notification) -> Notified:
         return Notified((), {})
-
-
-@contextmanager
-def serving(app: Flask) -> Iterator[str]:
-    """The address under which ``app`` is served in the block, on a free port."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @contextmanager

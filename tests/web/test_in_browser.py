@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from urllib.parse import quote
@@ -12,7 +11,6 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from werkzeug.serving import make_server
 
 from flowzz.app import Flowzz
 from flowzz.jobs.context import JobContext
@@ -27,6 +25,7 @@ from flowzz.plugins.host import PluginHost
 from flowzz.settings import Settings
 from support import gallery
 from support.chromium import chromium
+from support.serving import serving
 from support.visiting import PASSWORD
 from support.waiting import eventually
 
@@ -51,13 +50,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def base_url(app: Flask) -> Iterator[str]:
     """The web on a real port."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(app) as url:
+        yield url
 
 
 Open = Callable[..., Page]

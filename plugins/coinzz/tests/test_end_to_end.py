@@ -21,7 +21,7 @@ from flowzz_coinzz.models import MIGRATIONS, events
 from flowzz_coinzz.plugin import plugin
 from flowzz_coinzz.sandbox import demo
 from flowzz_web import create_app
-from support.plugging import serving
+from support.serving import serving
 
 WITHIN = timedelta(seconds=30)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +13,6 @@ import pytest
 from flask import Flask, jsonify, request
 from pydantic import SecretStr
 from sqlalchemy import Table, select
-from werkzeug.serving import make_server
 
 from flowzz.errors import QueueUnavailable
 from flowzz.jobs.connection import Connection
@@ -30,6 +28,7 @@ from flowzz_whatsapp.sandbox.demo import connection_fields
 from flowzz_whatsapp.sandbox.routes import sandbox_blueprint
 from flowzz_whatsapp.send import send_message
 from flowzz_whatsapp.webhooks import ProcessedWebhook, ProcessWebhook, process_webhook, receive
+from support.serving import serving
 
 ANA = "+5511987654321"
 
@@ -195,17 +194,6 @@ class Company:
 
     def contacts(self) -> list[dict[str, Any]]:
         return self.rows(contacts)
-
-
-@contextmanager
-def serving(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @contextmanager

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
-from werkzeug.serving import make_server
 
 from flowzz.app import Flowzz
 from flowzz.errors import InvalidPayload
@@ -24,21 +21,11 @@ from flowzz_web import create_app
 from flowzz_whatsapp.models import MIGRATIONS
 from flowzz_whatsapp.plugin import plugin
 from flowzz_whatsapp.sandbox import demo
+from support.serving import serving
 from support.waiting import eventually
 
 WITHIN = timedelta(seconds=30)
 ANA = "+5511987654321"
-
-
-@contextmanager
-def serving(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @dataclass

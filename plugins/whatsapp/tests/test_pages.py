@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +17,6 @@ from flask.testing import FlaskClient
 from playwright.sync_api import Browser
 from pydantic import SecretStr
 from sqlalchemy import insert, update
-from werkzeug.serving import make_server
 
 import flowzz_web
 import flowzz_whatsapp
@@ -32,6 +30,7 @@ from flowzz_whatsapp.models import MIGRATIONS, messages
 from flowzz_whatsapp.plugin import plugin
 from flowzz_whatsapp.states import State
 from support.chromium import chromium
+from support.serving import serving
 from support.visiting import HTML, PASSWORD, post, sign_in
 
 PAGE = "/admin/plugins/whatsapp/"
@@ -202,13 +201,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def base_url(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(app) as url:
+        yield url
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
