@@ -11,8 +11,9 @@ connection: the next try resolves the name again, which by then may mean another
 from __future__ import annotations
 
 import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -122,8 +123,39 @@ class BoundedParser(DefaultParser):  # type: ignore[misc, valid-type]
         return super().read_from_socket(*args, **options)
 
 
+class PatientClient(redis.Redis):
+    """A client whose caller may have something else to do between a command and its answer."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._meanwhile = threading.local()
+
+    @contextmanager
+    def meanwhile(self, work: Callable[[], None]) -> Iterator[None]:
+        """In the block this thread does ``work`` once, after it has sent a command and before it reads the answer.
+
+        So Redis works at the same time. ``work`` must not call Redis. It is not done when nothing was sent.
+        """
+        self._meanwhile.work = work
+        try:
+            yield
+        finally:
+            self._meanwhile.work = None
+
+    def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
+        work = getattr(self._meanwhile, "work", None)
+        if work is not None:
+            self._meanwhile.work = None
+            try:
+                work()
+            except BaseException:
+                super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]
+                raise  # only now: an answer left unread would be taken for that of the next command
+        return super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]
+
+
 def _client(url: str, timeout: float, retry: Retry) -> redis.Redis:
-    return redis.Redis.from_url(
+    return PatientClient.from_url(
         url,
         socket_timeout=timeout,
         socket_connect_timeout=min(timeout, 2.0),

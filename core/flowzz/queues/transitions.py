@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -108,6 +108,10 @@ FRESH = (0, 0, b"", b"")
 """Attempts made, times stalled, checkpoint and RQ's own retries of a job that never ran."""
 
 
+def _nothing() -> None:
+    return None
+
+
 class Transitions:
     """Every change of a job's place, as one script call each."""
 
@@ -200,8 +204,12 @@ class Transitions:
         keep_failed: int,
         queues: Sequence[str],
         settlements: Sequence[Settlement],
+        meanwhile: Callable[[], None] = _nothing,
     ) -> StepReply:
-        """Settle and claim. The same ``token`` again answers as before and changes nothing."""
+        """Settle and claim. The same ``token`` again answers as before and changes nothing.
+
+        ``meanwhile`` is done once while Redis works, if the call could be sent; it must not raise, nor call Redis.
+        """
         arguments: list[Any] = [
             worker,
             token,
@@ -215,7 +223,8 @@ class Transitions:
         arguments.append(len(settlements))
         for settlement in settlements:
             arguments += settlement.arguments()
-        verdicts, claims, more, next_due, now = self._run("step", arguments)
+        with self._clients.commands.meanwhile(meanwhile):
+            verdicts, claims, more, next_due, now = self._run("step", arguments)
         now_ms = float(now)
         return StepReply(
             verdicts=[digit - 48 for digit in verdicts],

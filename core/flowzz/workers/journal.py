@@ -1,4 +1,4 @@
-"""The worker's log of jobs: lines are built for a whole step and written at once.
+"""The worker's log of jobs: lines are built for a whole step and written at once, while Redis does the next step.
 
 One call of the logging module a line would cost more than the rest of a job's way through the engine.
 """
@@ -26,16 +26,26 @@ REFUSED = {0: "refused, the lease was lost", 2: "dropped, the job is gone"}
 
 
 class Journal:
-    """Writes what a step did."""
+    """Writes what a step did: ``note`` keeps it, ``write`` writes what is kept. One thread calls both."""
 
     def __init__(self, worker: str) -> None:
         self._worker = worker
+        self._kept: list[tuple[Sequence[Done], StepReply]] = []
         said = {"level": "info", "logger": "flowzz.worker", "worker": worker}
         self._started = logs.Form(("job", "job_id", "queue", "attempt"), event="job started", **said)
         self._completed = logs.Form(("job", "job_id", "queue", "attempt", "took_s"), event="job completed", **said)
 
-    def write(self, done: Sequence[Done], reply: StepReply) -> None:
-        """One batch of lines for the settled and the claimed jobs of a step."""
+    def note(self, done: Sequence[Done], reply: StepReply) -> None:
+        """Keep what a step settled and claimed until ``write``."""
+        self._kept.append((done, reply))
+
+    def write(self) -> None:
+        """One batch of lines for the settled and the claimed jobs of each step that is kept. Never raises."""
+        kept, self._kept = self._kept, []
+        for done, reply in kept:
+            self._write(done, reply)
+
+    def _write(self, done: Sequence[Done], reply: StepReply) -> None:
         now_s = reply.now_ms / 1000
         completed: list[tuple[str | float, ...]] = []
         others = []

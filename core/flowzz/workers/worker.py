@@ -68,6 +68,7 @@ class Worker:
         self._held: dict[str, Held] = {}
         self._held_lock = threading.Lock()
         self._crew: Crew[Held] = Crew(self.concurrency, self._handle)
+        self._claimed_now: list[Held] = []
         self._mailbox = Mailbox()
         self._stopping = threading.Event()
         self._forced = threading.Event()
@@ -200,9 +201,13 @@ class Worker:
                 self._pass_news_on()
             room = self.concurrency - len(self._held)
             there_is_more = room and reply is not None and len(reply.claims) == want
-            if room and not there_is_more and not self._stopping.is_set():
-                self._waiter.arm(_patience(reply))
+            if not there_is_more:
+                self._hand_over()
+                if room and not self._stopping.is_set():
+                    self._waiter.arm(_patience(reply))
+                self._journal.write()
             done = self._mailbox.take(0 if there_is_more else POLL_S)
+        self._hand_over()
         self._step_back(done)
 
     def _pass_news_on(self) -> None:
@@ -225,6 +230,7 @@ class Worker:
                 reply = self._try_step(token, settlements, want)
             except QueueUnavailable as error:
                 self._pulse.tried()
+                self._hand_over()
                 log.warning("step failed", error=str(error), settling=len(settlements), again_s=round(delay, 1))
                 if self._forced.wait(delay) or time.monotonic() > self._give_up_at:
                     return None
@@ -246,6 +252,7 @@ class Worker:
             keep_failed=settings.keep_failed,
             queues=self.queues[turn:] + self.queues[:turn],
             settlements=settlements,
+            meanwhile=self._while_redis_works,
         )
 
     def _accept(self, done: Sequence[Done], reply: StepReply) -> None:
@@ -255,12 +262,22 @@ class Worker:
                 self._held.pop(ended.claim.execution_id, None)
             for one in held:
                 self._held[one[0].execution_id] = one
-        self._crew.give(held)
+        self._claimed_now += held
         self._worked_s += sum(reply.now_ms / 1000 - ended.claim.started_at for ended in done)
-        self._journal.write(done, reply)
+        self._journal.note(done, reply)
         self._claimed += len(reply.claims)
         if self._claims_left() == 0:
             self.replace(f"it took {self._claimed} jobs")
+
+    def _while_redis_works(self) -> None:
+        """What the step before brought: were it done before the next one is sent, Redis and handlers took turns."""
+        self._hand_over()
+        self._journal.write()
+
+    def _hand_over(self) -> None:
+        """Let the threads have what was claimed."""
+        claimed, self._claimed_now = self._claimed_now, []
+        self._crew.give(claimed)
 
     def _claims_left(self) -> int:
         """How many more jobs this worker may take, up to its concurrency."""
@@ -300,6 +317,7 @@ class Worker:
         self._pulse.beat()
         if done:
             self._step(done, want=0)
+        self._journal.write()
 
     def _drain(self) -> int:
         """Settle what finishes within the grace; hand the rest back. Returns how many were handed back."""
@@ -315,7 +333,7 @@ class Worker:
             log.warning("handing unfinished jobs back", worker=self.name, count=len(unfinished))
             self._forced.set()
             self._pen.close()
-            self._step(unfinished, want=0)
+            self._step_back(unfinished)
         return len(unfinished)
 
     def _end(self) -> None:
