@@ -166,6 +166,7 @@ def test_five_schedulers_under_random_kills_fire_each_minute_once(
         chance.choice(slots).kill()
     last = first + timedelta(seconds=(time.time() - began) * pace)
     eventually(lambda: newest(lane, MINUTELY) >= last, 60, saying="all that was missed is caught up")
+    eventually(lambda: all(slot.member.heeds_sigterm for slot in slots), 60, saying="who was started last is up")
     for slot in slots:
         slot.member.signal(signal.SIGTERM)
         assert slot.member.wait(90)

@@ -36,6 +36,7 @@ from flowzz_web import create_app
 from support.faults import points
 from support.faults.jobs import APART, PLUGIN, SINK_VARIABLE
 from support.faults.producing import Answer, ProducerLog
+from support.faults.roles import HEEDS_VARIABLE
 
 LOG_VARIABLE = "FAULTS_LOG"
 STEM_VARIABLE = "FAULTS_STEM"
@@ -67,7 +68,7 @@ def worker() -> None:
     """All queues, until SIGTERM."""
     with _opened() as app:
         role = Worker(app)
-        signal.signal(signal.SIGTERM, lambda *_: role.stop())
+        _heed_sigterm(role.stop)
         role.run()
 
 
@@ -87,7 +88,7 @@ def fast_scheduler() -> None:
     scheduler_module.LONGEST_NAP_S = 0.05
     with _opened() as app:
         role = Scheduler(app)
-        signal.signal(signal.SIGTERM, lambda *_: role.stop())
+        _heed_sigterm(role.stop)
         role.run()
 
 
@@ -112,6 +113,11 @@ def web() -> None:
         headers = {"Authorization": f"Bearer {token}"}
         answer = site.test_client().post("/api/v1/dead/replay", json={"all": True}, headers=headers)
         assert answer.status_code == 200, answer.text
+
+
+def _heed_sigterm(stop: Callable[[], None]) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: stop())
+    Path(os.environ[HEEDS_VARIABLE]).touch()
 
 
 def _told(number: int) -> tuple[dict[str, Any], EnqueueOptions]:

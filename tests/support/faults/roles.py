@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 TESTS = Path(__file__).parents[2]
+HEEDS_VARIABLE = "FAULTS_HEEDS"
+"""The file that a role makes once SIGTERM asks it to end."""
 PACE = {
     "FLOWZZ_LEASE": "3",
     "FLOWZZ_HEARTBEAT": "0.5",
@@ -51,6 +53,11 @@ class Member:
     def finished(self) -> bool:
         """True when it came to its own end, neither killed nor broken."""
         return (self.folder / f"{self.role}.done").exists()
+
+    @property
+    def heeds_sigterm(self) -> bool:
+        """True from when on SIGTERM asks it to end; before, SIGTERM just kills it."""
+        return (self.folder / f"{self.role}.heeds").exists()
 
     def output(self) -> str:
         log = self.folder / f"{self.role}.log"
@@ -105,8 +112,10 @@ def zygote() -> Iterator[Start]:
     pipes, lock = (process.stdin, process.stdout), threading.Lock()
 
     def start(role: str, folder: Path, redis_url: str, **more: str) -> Member:
-        told = {**PACE, "FLOWZZ_HOME": str(folder / "home"), "REDIS_URL": redis_url, **more}
+        heeds = folder / f"{role}.heeds"
+        told = {**PACE, "FLOWZZ_HOME": str(folder / "home"), "REDIS_URL": redis_url, HEEDS_VARIABLE: str(heeds), **more}
         (folder / f"{role}.done").unlink(missing_ok=True)
+        heeds.unlink(missing_ok=True)
         with lock:
             pipes[0].write(json.dumps([role, str(folder), told]) + "\n")
             pipes[0].flush()
