@@ -89,6 +89,10 @@ def wreck(raw: redis.Redis, name: str, kind: str) -> None:
         raw.set(name, "wreck")
 
 
+def set_aside(raw: redis.Redis) -> set[str]:
+    return {name.decode().removeprefix(keys.ASIDE.prefix) for name in raw.scan_iter(keys.ASIDE("*"))}
+
+
 def enqueue(app: Flowzz, job: str, folder: Path, number: object) -> str:
     """As a producer that repeats what was refused, with the id and nonce it had."""
     payload = {"folder": str(folder), "empresaId": "loja-1"} if job.startswith("probe") else {"folder": str(folder)}
@@ -118,8 +122,9 @@ def test_a_key_of_the_wrong_type_stops_nobody(app: Flowzz, raw: redis.Redis, tmp
                 assert (key.name, job, done.state) == (key.name, job, JobState.COMPLETED)
             (folder / "go").touch()
             eventually(lambda: not app.queues.stats(["probe"])[0].active, saying=f"{key.name}: no job is left behind")
-    aside = {name.decode().removeprefix(keys.ASIDE.prefix) for name in raw.scan_iter(keys.ASIDE("*"))}
-    assert {keys.QUEUE("probe"), keys.WIP("probe"), keys.LIMITS(), keys.LANED(), keys.EVENTS()} <= aside
+        # Mended too often of late, the last of them waits its turn; jobs go on meanwhile.
+        wrecked = {keys.QUEUE("probe"), keys.WIP("probe"), keys.LIMITS(), keys.LANED(), keys.EVENTS()}
+        eventually(lambda: wrecked <= set_aside(raw), saying="what scripts broke on is set aside")
     assert any(event.name == "set_aside" and event.subject == keys.EVENTS() for event in app.queues.events())
 
 
