@@ -105,6 +105,26 @@ class InvalidPayload(InvalidRequest):
         super().__init__(f"payload of {job} refused: {said}")
 
 
+class InvalidConnection(InvalidRequest):
+    """The fields of a connection do not fit its plugin's model.
+
+    ``problems`` holds one mapping a field: ``field`` (the model's name for it) and ``message`` (what was expected).
+    """
+
+    def __init__(self, plugin: str, problems: Sequence[dict[str, Any]]) -> None:
+        self.problems = list(problems)
+        said = "; ".join(f"{p['field']}: {p['message']}" for p in self.problems)
+        super().__init__(f"connection to {plugin} refused: {said}")
+
+
+class ConnectionTestFailed(InvalidRequest):
+    """The upstream was asked and said no, or did not answer; ``problem`` is what the plugin's check says."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"the connection was tested and does not work: {problem}")
+
+
 class UnknownJob(InvalidRequest):
     """No plugin registered a job of that name."""
 

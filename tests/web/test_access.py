@@ -15,6 +15,7 @@ from flowzz.store import Role
 ARGUMENTS = {
     "queue": "sync-coinzz",
     "job_id": "no-such-job",
+    "connection_id": "no-such-connection",
     "batch_id": "no-such-batch",
     "kind": "company",
     "name": "loja-1",
@@ -126,6 +127,7 @@ def test_public_routes_are_these_and_no_others(app: Flask) -> None:
         "/",
         "/login",
         "/logout",
+        "/health/connections",
         "/health/queues",
         "/livez",
         "/static/<path:filename>",

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from pydantic import SecretStr
 
 from flowzz.app import Flowzz
+from flowzz.clock import now
 from flowzz.jobs.context import JobContext
 from flowzz.jobs.definition import job
 from flowzz.jobs.options import EnqueueOptions
@@ -23,7 +27,7 @@ from flowzz.plugins.contributions import Plugin
 from flowzz.plugins.hookspecs import hookimpl
 from flowzz.plugins.host import PluginHost
 from flowzz.settings import Settings
-from support import gallery
+from support import gallery, parcels
 from support.chromium import chromium
 from support.serving import serving
 from support.visiting import PASSWORD
@@ -45,6 +49,13 @@ ATTACKS = (
 def browser() -> Iterator[Browser]:
     with chromium() as started:
         yield started
+
+
+@pytest.fixture
+def flowzz(prepared_home: Path, settings: Settings) -> Iterator[Flowzz]:
+    shutil.copytree(prepared_home, settings.home)
+    with Flowzz.open(settings, plugins=PluginHost.of([*gallery.plugins(), parcels.PLUGIN])) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -88,14 +99,21 @@ def open_page(browser: Browser, base_url: str) -> Iterator[Open]:
 
 @pytest.fixture
 def ids(flowzz: Flowzz) -> Iterator[dict[str, str]]:
+    company = flowzz.store.add_company("Loja Aurora")
+    one, _token = flowzz.store.add_connection(
+        company.id, "parcels", "Parcels", {"depots": ["POA"]}, {"token": SecretStr(parcels.TOKEN)}
+    )
+    flowzz.store.need_credentials(one.id, "the carrier refused the token", as_of=now())
     with gallery.busy(flowzz) as made:
-        yield made
+        yield {**made, "connection": one.id}
 
 
 def pages(ids: dict[str, str]) -> list[str]:
     lists = [f"/admin/queues/{queue}" for queue in ("whatsapp", "reports?state=failed", "sync-facebook?state=failed")]
     jobs = [f"/admin/jobs/{ids[state]}" for state in ("completed", "failed", "active", "delayed")]
     forms = ["/admin/pauses/new", "/admin/schedules/coinzz.sync_sales"]
+    forms += ["/admin/connections", "/admin/connections/new", "/admin/connections/new?plugin=parcels"]
+    forms += [f"/admin/connections/{ids['connection']}"]
     return ["/admin/queues", *lists, *jobs, *forms, "/admin/plugins", "/admin/jobs/gone", "/admin/nowhere"]
 
 
@@ -298,3 +316,32 @@ class TestHostileText:
                 ):
                     page.goto(address)
         assert not violations
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_a_company_is_connected_with_the_keyboard_and_mistakes_are_accessible(
+    open_page: Open, flowzz: Flowzz, scheme: str, width: int
+) -> None:
+    flowzz.store.add_company("Loja Aurora")
+    page = open_page("/admin/connections/new?plugin=parcels", color_scheme=scheme, width=width)
+    page.get_by_label("Company").select_option(label="Loja Aurora")
+    page.get_by_label("Token").fill("refused")
+    page.get_by_label("Depots").fill("POA")
+    page.get_by_text("More settings").press("Enter")
+    page.get_by_label("Rows a page").fill("0")
+    page.get_by_role("button", name="Test and save").press("Enter")
+    wrong = page.get_by_label("Rows a page")
+    expect(wrong).to_be_visible()
+    expect(wrong).to_have_accessible_description(re.compile("greater than or equal to 1"))
+    assert Axe().run(page).violations_count == 0
+    wrong.fill("10")
+    page.get_by_label("Token").fill("refused")
+    page.get_by_role("button", name="Test and save").press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("the carrier refused the token")
+    assert Axe().run(page).violations_count == 0
+    page.get_by_label("Token").fill(parcels.TOKEN)
+    page.get_by_role("button", name="Test and save").press("Enter")
+    expect(page.get_by_role("status").first).to_contain_text("is connected")
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    (made,) = flowzz.store.all_connections()
+    assert made.config["page_size"] == 10

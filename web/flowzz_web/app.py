@@ -17,9 +17,11 @@ from flowzz_web.tokens import Tokens
 from flowzz_web.views import (
     admin,
     admin_actions,
+    admin_connections,
     admin_forms,
     api_auth,
     api_batches,
+    api_connections,
     api_dead,
     api_events,
     api_jobs,
@@ -36,6 +38,7 @@ from flowzz_web.views import (
 WITHOUT_COOKIES = (
     api_auth,
     api_batches,
+    api_connections,
     api_dead,
     api_events,
     api_jobs,
@@ -46,7 +49,7 @@ WITHOUT_COOKIES = (
     api_workers,
     webhooks,
 )
-WITH_COOKIES = (admin, admin_actions, admin_forms, auth, health)
+WITH_COOKIES = (admin, admin_actions, admin_connections, admin_forms, auth, health)
 
 LARGEST_FORM = 64 * 1024
 

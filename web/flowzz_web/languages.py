@@ -118,6 +118,15 @@ def tick_names() -> dict[str, str]:
     }
 
 
+def connection_states() -> dict[str, str]:
+    """The states of a connection, as people read them."""
+    return {
+        "active": _("connected"),
+        "paused": _("paused"),
+        "needs_credentials": _("needs credentials"),
+    }
+
+
 def plugin_states() -> dict[str, str]:
     """The states of a plugin, as people read them."""
     return {

@@ -9,9 +9,11 @@ import click
 from flowzz.cli.connecting import asked, given
 from flowzz.cli.output import json_option, print_json, print_table
 from flowzz.cli.session import Session, pass_session
+from flowzz.connections import Connecting, document, webhook_url
 from flowzz.errors import InvalidRequest
-from flowzz.jobs.connection import Connection, ConnectionState
-from flowzz.plugins.connecting import connection_type, problem_of, split, try_out
+from flowzz.jobs.connection import Connection
+from flowzz.plugins.connecting import connection_type
+from flowzz.store import Store
 
 set_option = click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="A plain field.")
 secret_option = click.option(
@@ -53,16 +55,12 @@ def add(
 
     Asks for what is not given; secrets stay hidden. Prints the webhook URL this once.
     """
-    kind = connection_type(session.plugins, plugin)
+    model = connection_type(session.plugins, plugin).model
     with session.store() as store:
         store.company(company_id)
-        known = given(kind.model, settings, secrets)
-        values = asked(kind.model, known, optional=not known)
-        config, sealed = split(plugin, kind.model, values)
-        if not no_test:
-            try_out(kind, company_id, config, sealed)
-        made, token = store.add_connection(company_id, plugin, label or kind.title, config, sealed)
-        store.record_audit("cli", "connection.add", made.id, {"plugin": plugin, "company": company_id})
+        known = given(model, settings, secrets)
+        values = asked(model, known, optional=not known)
+        made, token = _acts(session, store).add(plugin, company_id, label, values, test=not no_test)
     _tell(session, made, token, as_json=as_json)
 
 
@@ -76,7 +74,7 @@ def list_connections(session: Session, plugin: str | None, as_json: bool) -> Non
         names = {company.id: company.name for company in store.companies()}
         found = [one for one in store.all_connections() if plugin in (None, one.plugin)]
     if as_json:
-        print_json([_public(one) for one in found])
+        print_json([_public(session, one) for one in found])
         return
     rows = [
         (
@@ -105,12 +103,12 @@ def show(session: Session, connection_id: str, as_json: bool) -> None:
     """Show a connection; its secrets stay stars."""
     with session.store() as store:
         one = store.connection_by_id(connection_id)
-        document = _public(one) | {"secrets": dict.fromkeys(one.secrets, "**********")}
+        shown = _public(session, one) | {"secrets": dict.fromkeys(one.secrets, "**********")}
     if as_json:
-        print_json(document)
+        print_json(shown)
         return
-    facts = [(name, value) for name, value in document.items() if name not in ("config", "secrets")]
-    facts += [*document["config"].items(), *document["secrets"].items()]
+    facts = [(name, value) for name, value in shown.items() if name not in ("config", "secrets")]
+    facts += [*shown["config"].items(), *shown["secrets"].items()]
     print_table(("field", "value"), facts, empty="")
 
 
@@ -129,9 +127,7 @@ def update(
         model = connection_type(session.plugins, one.plugin).model
         known = given(model, settings, secrets)
         values = known if known or label else asked(model, {}, optional=True)
-        config, sealed = split(one.plugin, model, {**one.config, **one.secrets, **values})
-        store.update_connection(connection_id, config=config, secrets=sealed, label=label)
-        store.record_audit("cli", "connection.update", connection_id, {"fields": sorted(values)})
+        _acts(session, store).update(connection_id, values, label=label)
     click.echo(f"{connection_id} updated")
 
 
@@ -142,8 +138,7 @@ def test(session: Session, connection_id: str) -> None:
     """Call the upstream with the stored credentials."""
     with session.store() as store:
         one = store.connection_by_id(connection_id)
-        problem = problem_of(connection_type(session.plugins, one.plugin), one)
-        store.note_check(connection_id, problem)
+        problem = _acts(session, store).test(connection_id)
     if problem:
         raise InvalidRequest(f"{one.label} does not work: {problem}")
     click.echo(f"{one.label} works")
@@ -155,7 +150,8 @@ def test(session: Session, connection_id: str) -> None:
 @pass_session
 def pause(session: Session, connection_id: str, reason: str) -> None:
     """Leave the connection out of schedules until it is resumed."""
-    _set_state(session, connection_id, ConnectionState.PAUSED, reason)
+    with session.store() as store:
+        _acts(session, store).pause(connection_id, reason)
     click.echo(f"{connection_id} is paused")
 
 
@@ -164,7 +160,8 @@ def pause(session: Session, connection_id: str, reason: str) -> None:
 @pass_session
 def resume(session: Session, connection_id: str) -> None:
     """Let the connection run again."""
-    _set_state(session, connection_id, ConnectionState.ACTIVE, None)
+    with session.store() as store:
+        _acts(session, store).resume(connection_id)
     click.echo(f"{connection_id} is active")
 
 
@@ -176,8 +173,7 @@ def rotate_webhook(session: Session, connection_id: str, as_json: bool) -> None:
     """Print a new webhook URL; the old one stops working at once."""
     with session.store() as store:
         one = store.connection_by_id(connection_id)
-        token = store.rotate_webhook_token(connection_id)
-        store.record_audit("cli", "connection.rotate_webhook", connection_id)
+        token = _acts(session, store).rotate_webhook(connection_id)
     _tell(session, one, token, as_json=as_json)
 
 
@@ -191,40 +187,23 @@ def remove(session: Session, connection_id: str, yes: bool) -> None:
         one = store.connection_by_id(connection_id)
         if not yes:
             click.confirm(f"Remove {one.label} ({one.plugin}) with its credentials?", abort=True)
-        store.remove_connection(connection_id)
-        store.record_audit("cli", "connection.remove", connection_id, {"plugin": one.plugin})
+        _acts(session, store).remove(connection_id)
     click.echo(f"{one.label} removed")
 
 
-def _set_state(session: Session, connection_id: str, state: ConnectionState, reason: str | None) -> None:
-    with session.store() as store:
-        store.set_connection_state(connection_id, state, reason)
-        store.record_audit("cli", f"connection.{state.value}", connection_id, {"reason": reason} if reason else None)
+def _acts(session: Session, store: Store) -> Connecting:
+    return Connecting(session.plugins, store, "cli")
 
 
-def _public(one: Connection) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "companyId": one.company_id,
-        "plugin": one.plugin,
-        "label": one.label,
-        "state": one.state,
-        "stateReason": one.state_reason,
-        "config": dict(one.config),
-        "stateSince": one.state_since,
-        "checkedAt": one.checked_at,
-        "checkProblem": one.check_problem,
-        "succeededAt": one.succeeded_at,
-        "createdAt": one.created_at,
-        "updatedAt": one.updated_at,
-    }
+def _public(session: Session, one: Connection) -> dict[str, Any]:
+    return document(one, session.plugins.connection_types.get(one.plugin))
 
 
 def _tell(session: Session, one: Connection, token: str, *, as_json: bool) -> None:
     takes_webhooks = one.plugin in session.plugins.webhooks
-    url = f"{session.settings.web_url}/webhooks/{one.plugin}/{token}" if takes_webhooks else None
+    url = webhook_url(session.settings.web_url, one.plugin, token) if takes_webhooks else None
     if as_json:
-        print_json(_public(one) | {"webhookUrl": url})
+        print_json(_public(session, one) | {"webhookUrl": url})
         return
     click.echo(one.id)
     if url:

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from flowzz import logs
 from flowzz.clock import now
-from flowzz.errors import InvalidRequest, NotFound, nearest
+from flowzz.errors import ConnectionTestFailed, InvalidConnection, InvalidRequest, NotFound, nearest
 from flowzz.jobs.connection import Connection, ConnectionState
 from flowzz.jobs.payload import problems_of
 from flowzz.plugins.contributions import ConnectionType
@@ -34,26 +34,29 @@ def split(
 ) -> tuple[dict[str, Any], dict[str, SecretStr]]:
     """Checked by the model: the plain fields as JSON, and those typed as secrets.
 
-    Raises InvalidRequest naming every field that does not fit.
+    Raises InvalidConnection naming every field that does not fit.
     """
     try:
         checked = model.model_validate(dict(values), by_name=True, by_alias=True)
     except ValidationError as error:
-        said = "; ".join(f"{problem['field']}: {problem['message']}" for problem in problems_of(error))
-        raise InvalidRequest(f"connection to {plugin} refused: {said}") from None
+        raise InvalidConnection(plugin, problems_of(error)) from None
     secrets = {name: value for name in model.model_fields if isinstance(value := getattr(checked, name), SecretStr)}
-    hidden = {name for name, info in model.model_fields.items() if is_secret(info)}
-    return checked.model_dump(mode="json", by_alias=False, exclude=hidden), secrets
+    return checked.model_dump(mode="json", by_alias=False, exclude=set(secret_names(model))), secrets
 
 
 def is_secret(info: FieldInfo) -> bool:
     return info.annotation is SecretStr or SecretStr in get_args(info.annotation)
 
 
+def secret_names(model: type[BaseModel]) -> list[str]:
+    """The fields that are stored encrypted, in the model's order."""
+    return [name for name, info in model.model_fields.items() if is_secret(info)]
+
+
 def try_out(kind: ConnectionType, company_id: str, config: Mapping[str, Any], secrets: Mapping[str, SecretStr]) -> None:
     """Ask the upstream with these fields, before they are stored; nothing happens when the plugin offers no test.
 
-    Raises InvalidRequest with what the plugin's check says.
+    Raises ConnectionTestFailed with what the plugin's check says.
     """
     if kind.check is None:
         return
@@ -71,7 +74,7 @@ def try_out(kind: ConnectionType, company_id: str, config: Mapping[str, Any], se
         updated_at=at,
     )
     if problem := problem_of(kind, candidate):
-        raise InvalidRequest(f"the connection was tested and does not work: {problem}")
+        raise ConnectionTestFailed(problem)
 
 
 def problem_of(kind: ConnectionType, connection: Connection) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from cryptography.fernet import InvalidToken
 from pydantic import SecretStr
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -188,6 +188,12 @@ class Connections(Companies):
         with self._reading() as session:
             rows = session.scalars(select(ConnectionRow).order_by(*OLDEST_FIRST))
             return [self._connection(row) for row in rows]
+
+    def count_connections(self, state: ConnectionState) -> int:
+        """How many connections, of all plugins and companies, are in that state."""
+        query = select(func.count()).select_from(ConnectionRow).where(ConnectionRow.state == state.value)
+        with self._reading() as session:
+            return session.scalar(query) or 0
 
     def connection_by_webhook_token(self, plugin: str, token: str) -> Connection | None:
         """The connection that ``token`` belongs to, whatever its state; None for a wrong one or another plugin's.

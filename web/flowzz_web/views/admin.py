@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from flowzz.jobs.connection import ConnectionState
 from flowzz.jobs.state import JobState
 from flowzz.queues.pauses import PauseKind
 from flowzz_web.access import is_fragment
@@ -38,6 +39,7 @@ def queues() -> ResponseReturnValue:
         pauses=[pause for pause in flowzz.queues.pauses() if pause.kind is not PauseKind.QUEUE],
         companies=company_names(flowzz.store),
         schedules=schedule_rows(flowzz),
+        refused=flowzz.store.count_connections(ConnectionState.NEEDS_CREDENTIALS),
     )
 
 
