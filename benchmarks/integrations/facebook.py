@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
 from sqlalchemy import Table, func, insert, select
 
-from flowzz_facebook.graph import KINDS
+from flowzz.clock import now
+from flowzz_facebook.graph import KINDS, insights_query
 from flowzz_facebook.models import ad_sets, ads, campaigns, insights
 from flowzz_facebook.sandbox.demo import FIRST_ACCOUNT, connection_fields
 from flowzz_facebook.sandbox.state import TOKEN
@@ -48,13 +50,13 @@ def _check(stage: Stage, jobs: list[str]) -> None:
     assert stored == record.result["insights"] > ads_there * DAYS * 0.8
 
 
-def _pages(stage: Stage) -> Iterator[bytes]:
-    """Every page of the structure, and of the report that the sync left."""
+def _pages(stage: Stage, report: str = "2000000000000001") -> Iterator[bytes]:
+    """Every page of the structure, and of a report: of the one that the sync left, if no other is named."""
     fields = {kind.edge: kind.fields for kind in KINDS}
     asked: list[tuple[str, dict[str, Any]]] = [
         (f"act_{FIRST_ACCOUNT}/{edge}", {"fields": names}) for edge, names in fields.items()
     ]
-    asked.append(("2000000000000001/insights", {}))
+    asked.append((f"{report}/insights", {}))
     with httpx.Client(timeout=60, headers={"Authorization": f"Bearer {TOKEN}"}) as http:
         for path, query in asked:
             more: dict[str, Any] | None = {}
@@ -67,9 +69,17 @@ def _pages(stage: Stage) -> Iterator[bytes]:
 
 
 def _sandbox_alone(stage: Stage) -> float:
-    """Every page asked for and thrown away."""
+    """A report made and every page asked for and thrown away.
+
+    The fields are asked for in another order, or the sandbox would not have to work the rows out again.
+    """
+    today = now().date()
+    query = insights_query(today - timedelta(days=DAYS - 1), today)
+    form = {**query, "fields": ",".join(reversed(str(query["fields"]).split(",")))}
     began = time.perf_counter()
-    for _ in _pages(stage):
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    made = httpx.post(f"{stage.sandbox_url}/v26.0/act_{FIRST_ACCOUNT}/insights", data=form, headers=headers, timeout=60)
+    for _ in _pages(stage, made.json()["report_run_id"]):
         pass
     return time.perf_counter() - began
 

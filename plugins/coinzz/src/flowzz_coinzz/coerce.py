@@ -33,6 +33,8 @@ class Unreadable(ValueError):
 
 def text(value: Any) -> str | None:
     """Trimmed, without NUL (PostgreSQL refuses it) and without halves of surrogate pairs (no encoding has them)."""
+    if type(value) is str and value.isascii() and "\x00" not in value:
+        return value.strip() or None
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):

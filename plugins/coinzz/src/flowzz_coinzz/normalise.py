@@ -167,9 +167,11 @@ def _read(fields: Iterable[Field], blocks: Mapping[str, Block]) -> Normalised:
     problems: list[str] = []
     for item in fields:
         source = blocks.get(item.block, {})
-        key = next((key for key in item.keys if key in source), None)
-        if key is None:
-            continue
+        key: str | None = item.key
+        if key not in source:
+            key = next((other for other in item.others if other in source), None)
+            if key is None:
+                continue
         try:
             values[item.column] = item.read(source[key])
         except Unreadable as error:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 
 class OrderGroup(StrEnum):
@@ -129,6 +130,7 @@ _PAYMENT: dict[str, PaymentMethod] = {
 }
 
 
+@lru_cache(maxsize=4096)  # a company's orders have few labels, each thousands of times
 def fold(label: str) -> str:
     """``label`` for comparing: lower case, no accents, single spaces, trimmed. ``Em  Análise`` → ``em analise``."""
     bare = "".join(c for c in unicodedata.normalize("NFKD", label) if not unicodedata.combining(c))
