@@ -18,6 +18,9 @@ SAO_PAULO = ZoneInfo("America/Sao_Paulo")
 INT_LIMIT = 2**31
 YEARS = range(1990, 2200)
 """Years a date is believed in; at the ends of the calendar a time zone alone can make one unreadable."""
+NUMBERS = (int, Decimal)
+PLAIN = (str, *NUMBERS)
+"""What a text or number may come as; named here, since ``str | int`` would be made anew at each look."""
 TRUE = frozenset({"true", "1", "sim", "s", "yes"})
 FALSE = frozenset({"false", "0", "nao", "não", "n", "no"})
 
@@ -37,7 +40,7 @@ def text(value: Any) -> str | None:
         return value.strip() or None
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+    if isinstance(value, bool) or not isinstance(value, PLAIN):
         raise Unreadable(f"expected text, got {_kind(value)}")
     try:
         plain = value if isinstance(value, str) else str(value)
@@ -97,7 +100,7 @@ def flag(value: Any) -> bool | None:
     """True and false, also as 1 and 0 and as text in English and Portuguese."""
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, int | Decimal) and value in (0, 1):
+    if isinstance(value, NUMBERS) and value in (0, 1):
         return value == 1
     word = value.strip().lower() if isinstance(value, str) else _kind(value)
     if word in TRUE or word in FALSE:
@@ -166,7 +169,7 @@ def phone(value: Any) -> str | None:
 
 
 def _number(value: Any) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+    if isinstance(value, bool) or not isinstance(value, PLAIN):
         raise Unreadable(f"expected a number, got {_kind(value)}")
     if value == "":
         return None

@@ -167,11 +167,9 @@ def _read(fields: Iterable[Field], blocks: Mapping[str, Block]) -> Normalised:
     problems: list[str] = []
     for item in fields:
         source = blocks.get(item.block, {})
-        key: str | None = item.key
-        if key not in source:
-            key = next((other for other in item.others if other in source), None)
-            if key is None:
-                continue
+        key = item.key if item.key in source else next((other for other in item.others if other in source), None)
+        if key is None:
+            continue
         try:
             values[item.column] = item.read(source[key])
         except Unreadable as error:
@@ -208,5 +206,8 @@ def _with_required(read: Normalised, *columns: str) -> Normalised:
     return Normalised(values, tuple(problems))
 
 
+_SORTED = json.JSONEncoder(sort_keys=True, default=str)
+
+
 def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(_SORTED.encode(value).encode()).hexdigest()
