@@ -34,6 +34,7 @@ check: $(VENV)/installed-dev
 
 faults: $(VENV)/installed-dev machine
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m 'long or not long' tests/faults $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) -m long plugins $(ARGS)
 	@PYTHONPATH=tests $(BIN)/python -m support.faults.stock
 
 docs: $(VENV)/installed-dev

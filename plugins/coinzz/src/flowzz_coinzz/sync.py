@@ -83,10 +83,15 @@ class Cursor:
         return self.webhook_problems + self.bad_rows
 
 
+MAX_STALLED = 25
+"""A sync that loses its worker goes on at its page, so that it did says little about the sync itself."""
+
+
 @job(
     SYNC_JOB,
     queue=SYNC_QUEUE,
     timeout=timedelta(hours=2),
+    max_stalled=MAX_STALLED,
     duplicates=Unique(by=("empresa_id", "force_full_sync", "connection_id")),
 )
 def sync_sales(ctx: JobContext, data: SyncSales) -> SyncedSales:
