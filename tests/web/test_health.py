@@ -44,7 +44,12 @@ READS = {
     "/api/v1/workers": "",
 }
 """Every GET of the API that asks Redis, and its query."""
-WITHOUT_REDIS = {"/api/v1/plugins", "/api/v1/plugins/<name>"}
+WITHOUT_REDIS = {
+    "/api/v1/connections",
+    "/api/v1/connections/<connection_id>",
+    "/api/v1/plugins",
+    "/api/v1/plugins/<name>",
+}
 WRITES = {
     "/api/v1/jobs": JOB,
     "/api/v1/jobs/bulk": {"jobs": [JOB]},
@@ -165,7 +170,8 @@ class TestWithoutRedis:
         for path, body in WRITES.items():
             answer = client.post(path, json=body, headers=headers)
             assert (answer.status_code, answer.mimetype) == (503, "application/problem+json"), path
-        assert client.get("/api/v1/plugins", headers=headers).status_code == 200
+        for path in ("/api/v1/plugins", "/api/v1/connections"):
+            assert client.get(path, headers=headers).status_code == 200
 
     def test_the_forms_show_that_page_too(self, server: ValkeyServer, as_role: Callable[..., FlaskClient]) -> None:
         browser = as_role("admin")

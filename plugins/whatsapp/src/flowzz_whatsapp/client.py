@@ -26,6 +26,9 @@ CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MOST_CONNECTIONS = 64
+IDLE_S = 1.0
+"""How long a connection may lie idle and still be used. Servers close idle ones after a while of their own (gunicorn
+2 s); a message posted just then is answered by a reset, and nobody knows whether it was taken. So we close first."""
 HEALTH_FIELDS = "id,display_phone_number,verified_name,quality_rating,status,throughput"
 
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -172,7 +175,9 @@ def _pool(base_url: str) -> httpx.Client:
     """The process's connections to ``base_url``; making a client costs some 20 ms, most of it for TLS."""
     with _pools_lock:
         if base_url not in _pools:
-            limits = httpx.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_CONNECTIONS)
+            limits = httpx.Limits(
+                max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_CONNECTIONS, keepalive_expiry=IDLE_S
+            )
             _pools[base_url] = httpx.Client(follow_redirects=False, limits=limits)
         return _pools[base_url]
 
