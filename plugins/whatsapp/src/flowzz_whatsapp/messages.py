@@ -8,11 +8,11 @@ status webhook. An attempt begins only from ``waiting`` or ``failed``, so at mos
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Update, case, select, update
+from sqlalchemy import Update, bindparam, case, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -23,16 +23,47 @@ from flowzz.jobs.context import StorePort
 from flowzz.store.bulk import insert_missing
 from flowzz_whatsapp.client import Taken
 from flowzz_whatsapp.connection import WhatsAppConnection
-from flowzz_whatsapp.models import contacts, messages
+from flowzz_whatsapp.models import contacts, messages, statuses
 from flowzz_whatsapp.numbers import match_key
 from flowzz_whatsapp.payloads import SendMessage
 from flowzz_whatsapp.reconciling import attach
 from flowzz_whatsapp.states import BEFORE_ACCEPTED, IN_FLIGHT, State
 
 Row = Mapping[str, Any]
+Result = TypeVar("Result")
 
 PAUSES = (timedelta(seconds=0.5), timedelta(seconds=1), timedelta(seconds=2))
 HELD = "held_for_quality_assessment"
+
+_UNSAID = messages.c.state.in_(BEFORE_ACCEPTED)
+# Made once: each message would put them together and key them anew.
+_TOOK = (
+    update(messages)
+    .where(messages.c.id == bindparam("of_row"))
+    .values(
+        # A status that came first knows more than the answer does.
+        state=case((_UNSAID, bindparam("new_state")), else_=messages.c.state),
+        problem=case((_UNSAID, None), else_=messages.c.problem),
+        error_code=case((_UNSAID, None), else_=messages.c.error_code),
+        message_id=bindparam("new_message_id"),
+        wa_id=bindparam("new_wa_id"),
+        user_id=bindparam("new_user_id"),
+        accepted_at=bindparam("at"),
+        updated_at=bindparam("at"),
+        throttles=0,
+    )
+    .returning(messages.c.state)
+)
+_EARLY = (
+    select(statuses.c.id)
+    .where(
+        statuses.c.company_id == bindparam("of_company"),
+        statuses.c.message_id == bindparam("of_message"),
+        statuses.c.message_row.is_(None),
+    )
+    .limit(1)
+)
+_ROW_OF = select(messages.c.id).where(messages.c.correlation == bindparam("of_correlation"))
 
 
 def correlation_of(job_id: str) -> str:
@@ -61,8 +92,8 @@ class MessageLog:
         fresh = _new_row(job_id, data, connection, settings)
         with self._store.session() as session:
             if insert_missing(session, messages, [fresh], ("correlation",)):
-                query = select(messages.c.id).where(messages.c.correlation == fresh["correlation"])
-                return {**fresh, "id": session.scalar(query), "is_ours": True}
+                row_id = session.scalar(_ROW_OF, {"of_correlation": fresh["correlation"]})
+                return {**fresh, "id": row_id, "is_ours": True}
             row = _locked(session, fresh["correlation"])
             if row["fingerprint"] != fresh["fingerprint"]:
                 raise Permanent(
@@ -73,26 +104,22 @@ class MessageLog:
 
     def took(self, row: Row, taken: Taken) -> State:
         """Meta took the message; where it stands now, statuses included that came before the answer."""
-        state = State.HELD if taken.status == HELD else State.ACCEPTED
-        at, unsaid = now(), messages.c.state.in_(BEFORE_ACCEPTED)
-        change = (
-            update(messages)
-            .where(messages.c.id == row["id"])
-            .values(
-                # A status that came first knows more than the answer does.
-                state=case((unsaid, state.value), else_=messages.c.state),
-                problem=case((unsaid, None), else_=messages.c.problem),
-                error_code=case((unsaid, None), else_=messages.c.error_code),
-                message_id=taken.message_id,
-                wa_id=taken.wa_id,
-                user_id=taken.user_id,
-                accepted_at=at,
-                updated_at=at,
-                throttles=0,
-            )
-        )
-        self._change(change)
-        # In a transaction of its own: one that comes in just now sees our wamid, or is seen by us.
+        state, at = State.HELD if taken.status == HELD else State.ACCEPTED, now()
+        given = {
+            "of_row": row["id"],
+            "new_state": state.value,
+            "new_message_id": taken.message_id,
+            "new_wa_id": taken.wa_id,
+            "new_user_id": taken.user_id,
+            "at": at,
+        }
+        stands = State(self._patiently(lambda session: session.scalar(_TOOK, given)) or state)
+        # After the commit: a status that comes in from now on sees our wamid, and one that came before is seen here.
+        # Nearly always there is none, so it is a read that looks: on SQLite that waits for nobody's write.
+        with self._store.snapshot() as session:
+            early = {"of_company": row["company_id"], "of_message": taken.message_id}
+            if session.execute(_EARLY, early).first() is None:
+                return stands
         with self._store.session() as session:
             attach(session, row["company_id"], [taken.message_id])
             return State(session.scalar(select(messages.c.state).where(messages.c.id == row["id"])) or state)
@@ -124,16 +151,20 @@ class MessageLog:
             return session.scalar(query)
 
     def _change(self, change: Update) -> None:
+        self._patiently(lambda session: session.execute(change))
+
+    def _patiently(self, work: Callable[[Session], Result]) -> Result:
+        """What ``work`` returns, its session committed; begun again where the database cannot just then."""
         for pause in self._pauses:
             try:
-                return self._changed(change)
+                return self._once(work)
             except OperationalError:
                 time.sleep(pause.total_seconds())
-        return self._changed(change)
+        return self._once(work)
 
-    def _changed(self, change: Update) -> None:
+    def _once(self, work: Callable[[Session], Result]) -> Result:
         with self._store.session() as session:
-            session.execute(change)
+            return work(session)
 
 
 def _in_flight(row: Row) -> Update:
