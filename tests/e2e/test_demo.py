@@ -20,6 +20,12 @@ from support.waiting import eventually
 
 from .conftest import Installation
 
+COUNTING = """
+    SELECT count(*), sum(final_price) FROM coinzz_orders WHERE order_group = 'paid' AND deleted_at IS NULL
+    AND (shipping_group = 'delivered' OR (payment_method <> 'afterpay' AND shipping_group IN ('to_ship', 'moving')))
+"""
+"""The sales that are revenue: delivered, or paid in advance and on their way."""
+
 
 def test_once_prints_one_json_object_and_exits_0_twice_in_a_row(installation: Installation) -> None:
     for _ in range(2):
@@ -91,13 +97,17 @@ def _the_reports_say_what_was_synced(installation: Installation) -> None:
     """The workbook's figures, and the page's, are the sums of the rows in the database."""
     with closing(sqlite3.connect(installation.home / "flowzz.db")) as database:
         count, amount = database.execute("SELECT count(*), sum(final_price) FROM coinzz_orders").fetchone()
+        sales, revenue = database.execute(COUNTING).fetchone()
     (sheet,) = (installation.home / "reports").rglob("*.xlsx")
     book = load_workbook(sheet, data_only=True)
     figures = {row[0]: row[1] for row in book["Resumo"].iter_rows(values_only=True) if row[0]}
     total = list(book["Pedidos"].iter_rows(values_only=True))[-1]
     assert (figures["Pedidos"], book["Pedidos"].max_row - 2) == (count, count)
     assert round(total[4] * 10_000) == amount
+    assert (figures["Vendas"], round(figures["Receita"] * 10_000)) == (sales, revenue)
+    assert 0 < sales < count
     (page,) = (installation.home / "reports").rglob("*.pdf")
     text = subprocess.run(["pdftotext", "-layout", page, "-"], capture_output=True, text=True, check=True).stdout
-    for said in (wording.money(Decimal(amount).scaleb(-4), "BRL"), wording.number(count)):
+    sums = (wording.money(Decimal(one).scaleb(-4), "BRL") for one in (amount, revenue))
+    for said in (*sums, wording.number(count), wording.number(sales)):
         assert said.replace(wording.FIXED, " ") in text.replace(wording.FIXED, " ")

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from flowzz.plugins.sandboxes import Trigger
 from flowzz_coinzz.sandbox.faults import CATALOGUE, SHAPES
+from flowzz_coinzz.sandbox.lives import LIVES, MIXTURE
 from flowzz_coinzz.sandbox.payloads import bent, order_document
-from flowzz_coinzz.sandbox.state import LIVES, TOKEN, SandboxState
+from flowzz_coinzz.sandbox.state import TOKEN, SandboxState
+from flowzz_coinzz.vocabulary import (
+    OrderGroup,
+    PaymentMethod,
+    ShippingGroup,
+    order_group,
+    payment_method,
+    shipping_group,
+)
 
 AUTH = {"Authorization": f"Bearer {TOKEN}", "Accept": "application/json"}
 
@@ -56,13 +66,41 @@ def test_the_rate_limit_speaks_laravel(upstream: Any) -> None:
     assert 1 <= int(limited.headers["Retry-After"]) <= 60
 
 
-def test_seeding_is_the_same_each_time() -> None:
+@pytest.mark.parametrize("mixed", [False, True])
+def test_seeding_is_the_same_each_time(mixed: bool) -> None:
     def seeded() -> list[Any]:
         state = SandboxState()
-        state.seed(5)
+        state.seed(5, mixed=mixed)
         return [order_document(order) for order in state.orders]
 
     assert seeded() == seeded()
+
+
+def test_a_mixed_seed_is_a_shop_in_full_swing(upstream: Any) -> None:
+    upstream.control("seed", {"orders": 100, "per_page": 100, "mixed": True})
+    found = Counter(
+        (row["order"]["order_status"], row["order"]["shipping_status"], payment_method(row["order"]["method_payment"]))
+        for row in get(upstream, "api/sales?per_page=100").json()["data"]
+    )
+
+    wanted: Counter[Any] = Counter()
+    for stage in MIXTURE:
+        wanted[*LIVES[stage.life][stage.steps - 1], PaymentMethod(stage.method)] += stage.share
+    assert found == wanted
+    assert {order_group(status) for status, _, _ in found} == set(OrderGroup) - {OrderGroup.UNKNOWN}
+    assert {shipping_group(shipping) for _, shipping, _ in found} == (
+        set(ShippingGroup) - {ShippingGroup.UNKNOWN, ShippingGroup.BLOCKED}
+    )
+    assert {method for _, _, method in found} == set(PaymentMethod) - {PaymentMethod.UNKNOWN}
+
+
+def test_a_mixed_order_goes_on_where_it_is() -> None:
+    state = SandboxState()
+    state.seed(100, mixed=True)
+    sent = next(order for order in state.orders if order["shipping_status"] == "Enviado" and order["step"] == 2)
+    assert sent["tracking_code"]
+    (received,) = state.advance(sent["number"], "delivered", 10)
+    assert (received["order"]["order_status"], received["order"]["shipping_status"]) == ("Aprovado", "Recebido")
 
 
 def test_lives_end(upstream: Any) -> None:
@@ -110,6 +148,7 @@ def test_all_shapes_together_still_bend(upstream: Any) -> None:
         ("PUT", "faults", {"slow": 3}, "expected true or an object"),
         ("PUT", "settings", {"colour": 1}, "no setting is named colour"),
         ("POST", "seed", {"orders": 0}, "expected orders to be 1 to"),
+        ("POST", "seed", {"mixed": "yes"}, "expected mixed to be true or false, got 'yes'"),
         ("POST", "webhooks/test", {"kind": "letters"}, "expected kind to be one of"),
         ("POST", "webhooks/test", {"kind": "orders"}, "no address for orders"),
         ("POST", "webhooks/send", {"url": "http://x", "delivery": {"copies": 0}}, "copies"),

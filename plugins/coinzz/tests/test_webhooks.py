@@ -16,8 +16,9 @@ from sqlalchemy import update
 from flowzz.errors import Permanent
 from flowzz_coinzz.models import affiliations, events, subscriptions
 from flowzz_coinzz.sandbox.faults import coinzz_faults
+from flowzz_coinzz.sandbox.lives import LIVES
 from flowzz_coinzz.sandbox.payloads import affiliation_document, bent, subscription_document
-from flowzz_coinzz.sandbox.state import LIVES, SandboxState
+from flowzz_coinzz.sandbox.state import SandboxState
 from flowzz_coinzz.webhooks import (
     BATCH,
     ProcessWebhook,

@@ -10,9 +10,10 @@ from flask import Blueprint, Response, jsonify, request
 
 from flowzz.plugins.sandboxes import controlled, whole_number
 from flowzz_coinzz.sandbox.faults import CATALOGUE
+from flowzz_coinzz.sandbox.lives import LIVES
 from flowzz_coinzz.sandbox.payloads import Document, affiliation_document, bent, order_document, subscription_document
 from flowzz_coinzz.sandbox.sender import Delivery, Sender
-from flowzz_coinzz.sandbox.state import LIVES, SandboxState
+from flowzz_coinzz.sandbox.state import SandboxState
 
 KINDS = ("orders", "affiliations", "subscriptions")
 MAX_ORDERS = 1_000_000
@@ -45,9 +46,12 @@ def _add_settings(blueprint: Blueprint, state: SandboxState) -> None:
     @_spoken
     def seed() -> Any:
         asked = _asked()
+        mixed = asked.get("mixed", False)
+        if not isinstance(mixed, bool):
+            raise ValueError(f"expected mixed to be true or false, got {mixed!r}")
         if "per_page" in asked:
             state.configure({"per_page": whole_number(asked, "per_page", 10, 500)})
-        return {"orders": state.seed(whole_number(asked, "orders", 10, MAX_ORDERS))}
+        return {"orders": state.seed(whole_number(asked, "orders", 10, MAX_ORDERS), mixed=mixed)}
 
     @blueprint.post("/_control/reset")
     @_spoken

@@ -52,10 +52,12 @@ def run(session: DemoSession) -> None:
     """Seed the sandbox, sync from it, let it post a webhook, and look for forgotten ones."""
     with httpx.Client(base_url=f"{session.sandbox_url.rstrip('/')}/", timeout=30) as http:
         _post(http, "_control/reset", {})
-        numbers = _post(http, "_control/seed", {"orders": DEMO_ORDERS, "per_page": DEMO_PAGE})["orders"]
+        # A shop in full swing, for reports to have revenue; and a new order, for its first webhook.
+        _post(http, "_control/seed", {"orders": DEMO_ORDERS - 1, "per_page": DEMO_PAGE, "mixed": True})
+        (new,) = _post(http, "_control/seed", {"orders": 1})["orders"]
         # Full, so that a second demo on the same data has something to show too.
         synced = session.enqueue(SYNC_JOB, {"empresaId": session.company_id, "forceFullSync": True})
-        sent = _post(http, f"_control/orders/{numbers[0]}/advance", {"url": session.webhook_url})
+        sent = _post(http, f"_control/orders/{new}/advance", {"url": session.webhook_url})
     for answer in sent["answers"]:
         session.expect(_job_id(answer))
     session.enqueue(RECOVER_JOB, {"empresaId": session.company_id})

@@ -16,8 +16,9 @@ from flowzz.plugins.sandboxes import cut_connection
 from flowzz_coinzz.coerce import SAO_PAULO
 from flowzz_coinzz.sandbox.control import add_controls
 from flowzz_coinzz.sandbox.faults import CATALOGUE
+from flowzz_coinzz.sandbox.lives import LIVES
 from flowzz_coinzz.sandbox.sender import Sender
-from flowzz_coinzz.sandbox.state import LIVES, OFFER, TOKEN, SandboxState
+from flowzz_coinzz.sandbox.state import OFFER, TOKEN, SandboxState
 
 REQUIRED_CUSTOMER = ("name", "email", "document", "phone")
 REQUIRED_ADDRESS = ("zip_code", "street", "number", "neighborhood", "city", "state")

@@ -12,36 +12,12 @@ from typing import Any
 from flowzz.clock import now
 from flowzz_coinzz.coerce import SAO_PAULO
 from flowzz_coinzz.sandbox.faults import coinzz_faults
+from flowzz_coinzz.sandbox.lives import CREATED, LIVES, move, stage_of
 from flowzz_coinzz.sandbox.payloads import Document, bent, order_document
 
 TOKEN = "1|sandboxSandboxSandboxSandboxSandboxSandboxSand"  # noqa: S105 - opens nothing but this sandbox
 FIRST_ORDER_AT = datetime(2026, 3, 2, 9, 0, tzinfo=SAO_PAULO)
 OFFER = "offq7k2m1"
-
-CREATED = ("Aguardando envio", "A enviar")
-LIVES: dict[str, tuple[tuple[str, str], ...]] = {
-    "delivered": (CREATED, ("Aguardando envio", "Enviado"), ("Aprovado", "Recebido")),
-    "returned": (
-        CREATED,
-        ("Aguardando envio", "Enviado"),
-        ("Aguardando envio", "Em devolução"),
-        ("Cancelado", "Devolvido"),
-    ),
-    "cancelled": (CREATED, ("Cancelado", "Cancelado")),
-    "chargeback": (
-        CREATED,
-        ("Aguardando envio", "Enviado"),
-        ("Aprovado", "Recebido"),
-        ("Chargeback", "Recebido"),
-    ),
-    "rescheduled": (
-        CREATED,
-        ("Aguardando envio", "A caminho"),
-        ("Aguardando envio", "A reagendar"),
-        ("Aprovado", "Recebido"),
-    ),
-}
-"""Lives an order can lead, as (order_status, shipping_status)."""
 
 
 class SandboxState:
@@ -81,14 +57,19 @@ class SandboxState:
                 )
             self.settings.update(wanted)
 
-    def seed(self, count: int) -> list[str]:
-        """Add ``count`` old orders, unchanged since they were made; the n-th of a sandbox is always the same.
+    def seed(self, count: int, *, mixed: bool = False) -> list[str]:
+        """Add ``count`` old orders; the n-th of a sandbox is always the same. Their numbers.
 
-        Their numbers.
+        They are new and unchanged since they were made, or ``mixed``: as far along as ``lives.MIXTURE`` says.
         """
         with self.lock:
             made = [self.add({}) for _ in range(count)]
             for order in made:
+                if mixed:
+                    stage = stage_of(order["index"])
+                    order["payment_method"] = stage.method
+                    for status, shipping in LIVES[stage.life][: stage.steps]:
+                        move(order, status, shipping)
                 order["updated_at"] = datetime.fromisoformat(order["date_order"]).replace(tzinfo=SAO_PAULO)
             return [order["number"] for order in made]
 
@@ -129,14 +110,8 @@ class SandboxState:
                 raise KeyError(number)
             sent = []
             for status, shipping in LIVES[life][order["step"] : order["step"] + steps]:
-                moving = shipping not in ("A enviar", "Cancelado")
-                order.update(
-                    order_status=status,
-                    shipping_status=shipping,
-                    tracking_code=f"BR{order['index']:09d}" if moving else order["tracking_code"],
-                    step=order["step"] + 1,
-                    updated_at=now(),
-                )
+                move(order, status, shipping)
+                order["updated_at"] = now()
                 sent.append(bent(order_document(order), self.faults))
             return sent
 
