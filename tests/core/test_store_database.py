@@ -13,7 +13,7 @@ from threading import Barrier
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import event, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from flowzz.errors import ConfigurationError, MigrationFailed
@@ -247,3 +247,22 @@ def test_processes_share_one_new_sqlite_file(home: Path) -> None:
     store.close()
     with closing(sqlite3.connect(home / "flowzz.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_threads_of_a_process_take_turns_before_they_meet_at_sqlites_lock(home: Path) -> None:
+    """SQLite waits for its lock by sleeping, so a thread must not even get there while another one writes."""
+    store = Store.open(Settings.load(home=home))
+    store.migrate()
+    event.listen(store.engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=0"))
+    store.engine.dispose()
+    together = Barrier(8)
+
+    def write(place: int) -> None:
+        together.wait()
+        for number in range(20):
+            store.add_company(f"company {place}-{number}")
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(write, range(8)))
+    assert len(store.companies()) == 160
+    store.close()

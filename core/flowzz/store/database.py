@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -31,6 +32,7 @@ class Sessions:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._reader = engine.execution_options(**{BEGIN_MODE: "DEFERRED"})
+        self._writing = threading.Lock()
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -40,8 +42,26 @@ class Sessions:
         writing can never fail with "database is locked" in the middle). Keep it short: no upstream call, no
         waiting and no second session inside.
         """
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with self._turn(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """On SQLite, one thread of this process at a time.
+
+        SQLite's own way to wait for its lock is to sleep for up to 100 ms and look again, while the lock lies free;
+        a thread that waits here goes on at once, and with the connection that the one before it gave back. Other
+        processes still meet at SQLite's lock, and whoever had no turn in time tries there too, which then says so.
+        """
+        if self.engine.dialect.name != "sqlite":
+            yield
+            return
+        is_ours = self._writing.acquire(timeout=BUSY_TIMEOUT_MS / 1000)
+        try:
+            yield
+        finally:
+            if is_ours:
+                self._writing.release()
 
     @contextmanager
     def _reading(self) -> Iterator[Session]:
