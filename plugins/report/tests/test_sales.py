@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+import subprocess
 from collections import Counter
 from datetime import date
 from decimal import Decimal
@@ -176,6 +177,24 @@ def test_a_long_period_is_also_told_by_month(each_desk: Any) -> None:
         ("2026-02", 0),
         ("2026-03", 1),
     ]
+
+
+def test_the_chart_of_a_long_period_shows_its_last_days_too(each_desk: Any) -> None:
+    each_desk.stock([order(1, "2026-03-31")])
+    asked = {"startDate": "2023-04-01", "endDate": "2026-03-31"}
+
+    sheet = load_workbook(each_desk.file(each_desk.ask(**asked)), data_only=True)["Resumo"]
+
+    (series,) = sheet._charts[0].series
+    assert series.val.numRef.f == "'Por dia'!$D$2:$D$1097"
+    page = subprocess.run(
+        ["pdftotext", each_desk.file(each_desk.ask("job-2", format="pdf", **asked)), "-"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Receita por dia" in page.stdout
+    assert "Sem dados no período" not in page.stdout
 
 
 def test_amounts_in_another_currency_are_left_out_and_it_says_so(each_desk: Any) -> None:

@@ -39,13 +39,13 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Drawn from a table: ``label`` and ``values`` are places of columns. At most ``limit`` rows are drawn."""
+    """Drawn from a table: ``label`` and ``values`` are places of columns. The first ``limit`` rows are drawn, or all."""
 
     title: str
     shape: Literal["line", "columns", "bars"]
     label: int
     values: tuple[int, ...]
-    limit: int = 400
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,11 +136,7 @@ def _by_day(inquiry: Inquiry, clients: FromClause, total: Row) -> Table:
         rows=[(day, *found.get(day, none)) for day in days],
         total=("Total", *total),
         in_pdf=len(days) <= DAYS_IN_PDF,
-        charts=(
-            Chart(
-                "Novos e recorrentes por dia", "columns" if len(days) <= DAYS_IN_PDF else "line", 0, (2, 3), limit=1_100
-            ),
-        ),
+        charts=(Chart("Novos e recorrentes por dia", "columns" if len(days) <= DAYS_IN_PDF else "line", 0, (2, 3)),),
     )
 
 

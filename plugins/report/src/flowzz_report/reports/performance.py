@@ -177,7 +177,7 @@ def _by_day(inquiry: Inquiry, ads: Rows | None, sales: Rows | None, spent: Ads, 
         rows=[(day, *_values(of_ads.get(day, Ads()), of_sales.get(day, NOTHING) if sales else None)) for day in days],
         total=("Total", *_values(spent, sold)),
         in_pdf=len(days) <= DAYS_IN_PDF,
-        charts=(Chart("Investimento e receita por dia", "line", 0, (1, 7), limit=1_100),),
+        charts=(Chart("Investimento e receita por dia", "line", 0, (1, 7)),),
     )
 
 

@@ -145,7 +145,7 @@ def _by_state(rows: Rows, _inquiry: Inquiry, sums: Sums) -> Table:
             for state in order
         ],
         total=("Total", sums.orders, quotient(sums.orders, sums.orders), sums.amount),
-        charts=(Chart("Pedidos por situação", "bars", 0, (1,)),),
+        charts=(Chart("Pedidos por situação", "bars", 0, (1,), limit=10),),
     )
 
 

@@ -27,7 +27,7 @@ def add_charts(book: xlsxwriter.Workbook, sheet: Worksheet, row: int, tables: Se
 
 def _chart(book: xlsxwriter.Workbook, table: Table, chart: Chart) -> Any:
     made = book.add_chart(dict(KINDS[chart.shape]))
-    last = min(len(table.rows), chart.limit)
+    last = len(table.rows[: chart.limit])
     for colour, values in zip(COLOURS, chart.values, strict=False):
         made.add_series(
             {
