@@ -39,7 +39,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Drawn from a table: ``label`` and ``values`` are places of columns. The first ``limit`` rows are drawn, or all."""
+    """Drawn from a table: ``label`` and ``values`` are places of columns. The first ``limit`` rows or all are drawn."""
 
     title: str
     shape: Literal["line", "columns", "bars"]
