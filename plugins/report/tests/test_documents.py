@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
 import subprocess
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +13,7 @@ from openpyxl import load_workbook
 
 from flowzz_report.writers.charts_pdf import scale, short
 from support.market import order
+from support.pages import text_of
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "＝1", '=HYPERLINK("http://evil","x")']
 HOSTILE = [
@@ -26,13 +26,6 @@ HOSTILE = [
     "<script>alert(1)</script>&amp;",
     '#image("/etc/passwd")',
 ]
-
-
-def text_of(path: Path) -> str:
-    if shutil.which("pdftotext") is None:
-        pytest.skip("pdftotext is not installed here: make machine")
-    done = subprocess.run(["pdftotext", "-layout", path, "-"], capture_output=True, check=True)
-    return done.stdout.decode().replace("\u00a0", " ")
 
 
 def pages_of(path: Path) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import random
-import subprocess
 from collections import Counter
 from datetime import date
 from decimal import Decimal
@@ -15,6 +14,7 @@ from openpyxl import load_workbook
 
 from flowzz.errors import Permanent
 from support.market import order
+from support.pages import text_of
 
 STATES = [("Aprovado", "paid", True), ("Aguardando", "open", False), ("Cancelado", "canceled", False)]
 PRODUCTS = ["Kit", "Creme", "Sérum", None]
@@ -187,14 +187,9 @@ def test_the_chart_of_a_long_period_shows_its_last_days_too(each_desk: Any) -> N
 
     (series,) = sheet._charts[0].series
     assert series.val.numRef.f == "'Por dia'!$D$2:$D$1097"
-    page = subprocess.run(
-        ["pdftotext", each_desk.file(each_desk.ask("job-2", format="pdf", **asked)), "-"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "Receita por dia" in page.stdout
-    assert "Sem dados no período" not in page.stdout
+    page = text_of(each_desk.file(each_desk.ask("job-2", format="pdf", **asked)))
+    assert "Receita por dia" in page
+    assert "Sem dados no período" not in page
 
 
 def test_amounts_in_another_currency_are_left_out_and_it_says_so(each_desk: Any) -> None:
