@@ -51,7 +51,7 @@ def test_a_job_of_a_killed_worker_resumes_at_its_checkpoint(
 ) -> None:
     job_id = app.enqueue("probe.pages", {"folder": str(tmp_path), "pages": 50})
     with role("worker", home, redis_url) as worker:
-        eventually(lambda: "page 3" in logged(tmp_path))
+        eventually(lambda: app.queues.job(job_id).checkpoint == {"page": 3})
         worker.kill()
         worker.wait()
     (tmp_path / "go").touch()
