@@ -57,7 +57,12 @@ def _check(stage: Stage, jobs: list[str]) -> None:
 def _sandbox_alone(stage: Stage) -> float:
     """Every message posted and the answer thrown away, as many at a time as the worker has."""
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    with httpx.Client(timeout=60, headers=headers) as http, ThreadPoolExecutor(CONCURRENCY) as pool:
+    # The sandbox's server closes connections that lay idle for 2 s; one that is used just then fails.
+    limits = httpx.Limits(max_connections=CONCURRENCY, keepalive_expiry=1.0)
+    with (
+        httpx.Client(timeout=60, headers=headers, limits=limits) as http,
+        ThreadPoolExecutor(CONCURRENCY) as pool,
+    ):
 
         def post(place: int) -> None:
             body = {"messaging_product": "whatsapp", "to": f"+55119{10_000_000 + place}", "type": "text"}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from flowzz.errors import ConnectionInactive, JobCanceled, LeaseLost, Permanent, ReleaseJob, Snoozed
 from flowzz.jobs.connection import Connection, ConnectionState
@@ -21,12 +21,22 @@ if TYPE_CHECKING:
 
     from flowzz.settings import Settings
 
+Result = TypeVar("Result")
+
 
 class StorePort(Protocol):
     """The database as handlers, webhooks and schedules may use it; ``flowzz.store.Store`` is one."""
 
     def session(self) -> AbstractContextManager[Session]:
         """A session that commits when the block ends and rolls back when it raises."""
+        ...
+
+    def write(self, work: Callable[[Session], Result]) -> Result:
+        """What ``work`` returns, committed; the cheapest way to make short writes from many threads.
+
+        ``work`` is a few statements that could be run again from the start; on SQLite several threads' are committed
+        together. It returns plain values and calls nothing that waits.
+        """
         ...
 
     def snapshot(self) -> AbstractContextManager[Session]:

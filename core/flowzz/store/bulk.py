@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Executable, Table
+from sqlalchemy import Row as Inserted
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningInsert
@@ -35,9 +36,17 @@ def upsert(
 
 def insert_missing(session: Session, table: Table, rows: Sequence[Row], key: Sequence[str]) -> int:
     """Insert those ``rows`` whose ``key`` is not there yet; how many they were."""
-    if not rows:
-        return 0
-    return len(session.execute(_filling(table, _dialect(session), tuple(key)), list(rows)).all())
+    return len(_inserted(session, table, rows, key)) if rows else 0
+
+
+def insert_new(session: Session, table: Table, row: Row, key: Sequence[str]) -> Inserted[Any] | None:
+    """Insert ``row`` unless its ``key`` is there already; its primary key, or None when it was."""
+    made = _inserted(session, table, [row], key)
+    return made[0] if made else None
+
+
+def _inserted(session: Session, table: Table, rows: Sequence[Row], key: Sequence[str]) -> Sequence[Inserted[Any]]:
+    return session.execute(_filling(table, _dialect(session), tuple(key)), list(rows)).all()
 
 
 @lru_cache

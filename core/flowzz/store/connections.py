@@ -13,7 +13,7 @@ from typing import Any
 
 from cryptography.fernet import InvalidToken
 from pydantic import SecretStr
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Engine, Row, bindparam, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -28,6 +28,9 @@ from flowzz.store.values import is_identifier, name_of, note_of, plain_json
 
 PLUGIN_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 OLDEST_FIRST = (ConnectionRow.created_at, ConnectionRow.id)
+# Asked for by nearly every job: made once, and as plain rows.
+_OF_PLUGIN = select(ConnectionRow.__table__).where(ConnectionRow.plugin == bindparam("plugin")).order_by(*OLDEST_FIRST)
+_OF_COMPANY = _OF_PLUGIN.where(ConnectionRow.company_id == bindparam("company"))
 
 
 class Connections(Companies):
@@ -175,13 +178,11 @@ class Connections(Companies):
 
     def connections(self, plugin: str, *, active_only: bool = True, company_id: str | None = None) -> list[Connection]:
         """Every company's connections to the plugin's upstream, or one's, oldest first; by default the active ones."""
-        query = select(ConnectionRow).where(ConnectionRow.plugin == plugin)
-        if company_id is not None:
-            query = query.where(ConnectionRow.company_id == (company_id if is_identifier(company_id) else ""))
-        if active_only:
-            query = query.where(ConnectionRow.state == ConnectionState.ACTIVE.value)
-        with self._reading() as session:
-            return [self._connection(row) for row in session.scalars(query.order_by(*OLDEST_FIRST))]
+        query = _OF_PLUGIN if company_id is None else _OF_COMPANY
+        known = company_id is not None and is_identifier(company_id)
+        found = self._look(query, {"plugin": plugin, "company": company_id if known else ""})
+        connections = [self._connection(row) for row in found]
+        return [one for one in connections if one.state is ConnectionState.ACTIVE or not active_only]
 
     def all_connections(self) -> list[Connection]:
         """Every connection of every plugin, whatever its state, oldest first."""
@@ -233,7 +234,7 @@ class Connections(Companies):
                     ) from None
             return len(rows)
 
-    def _connection(self, row: ConnectionRow) -> Connection:
+    def _connection(self, row: ConnectionRow | Row[Any]) -> Connection:
         return Connection(
             id=row.id,
             company_id=row.company_id,

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, Row, Select, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from flowzz.errors import ConfigurationError
 from flowzz.settings import Settings
+from flowzz.store.group_commit import GroupCommit
 from flowzz.store.private_files import exclusive, private_file
+
+Result = TypeVar("Result")
 
 BUSY_TIMEOUT_MS = 15_000
 """How long an SQLite statement waits for another process's write, in milliseconds."""
 
 CONNECT_TIMEOUT_S = 5
-POOL_SIZE, POOL_OVERFLOW, POOL_TIMEOUT_S = 5, 20, 30
+MOST_CONNECTIONS, LEAST_KEPT, POOL_TIMEOUT_S = 25, 5, 30
+"""Of one process: open at the same time, and kept open when nobody uses them. As many are kept as jobs run at the same
+time, where these bounds allow: a new connection costs more than what most jobs ask of it."""
 BEGIN_MODE = "flowzz_sqlite_begin"
 ACCEPTED = "postgresql://user:password@host/database or sqlite:////absolute/path/to/file"
 
@@ -32,7 +37,9 @@ class Sessions:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._reader = engine.execution_options(**{BEGIN_MODE: "DEFERRED"})
+        self._glancer = engine.execution_options(**{BEGIN_MODE: None})
         self._writing = threading.Lock()
+        self._group = GroupCommit(self.session)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -44,6 +51,18 @@ class Sessions:
         """
         with self._turn(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
+
+    def write(self, work: Callable[[Session], Result]) -> Result:
+        """What ``work`` returns, committed. For short writes of many threads, which SQLite commits together.
+
+        ``work`` is a few statements that could be run again from the start: it may be rolled back and repeated, on
+        SQLite also because another thread's failed beside it. It returns plain values, keeps nothing of the session,
+        and calls nothing that waits. Raises what ``work`` raises, and OperationalError like ``session``.
+        """
+        if self.engine.dialect.name == "sqlite":
+            return self._group.run(work)
+        with self.session() as session:
+            return work(session)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -83,6 +102,11 @@ class Sessions:
                 )
             yield session
 
+    def _look(self, query: Select[Any], given: Mapping[str, Any]) -> Sequence[Row[Any]]:
+        """What one statement finds: on SQLite without a transaction of its own, which it does not need."""
+        with self._glancer.connect() as connection:
+            return connection.execute(query, given).all()
+
     def ping(self) -> bool:
         """True when the database answers a query; it takes 5 s at most to say that PostgreSQL does not."""
         try:
@@ -104,7 +128,9 @@ def open_engine(settings: Settings) -> Engine:
     file, or its driver is missing.
     """
     url = _url(settings)
-    return _sqlite_engine(url) if url.get_backend_name() == "sqlite" else _postgres_engine(url)
+    kept = min(max(LEAST_KEPT, settings.concurrency), MOST_CONNECTIONS)
+    pool = {"pool_size": kept, "max_overflow": MOST_CONNECTIONS - kept, "pool_timeout": POOL_TIMEOUT_S}
+    return _sqlite_engine(url, pool) if url.get_backend_name() == "sqlite" else _postgres_engine(url, pool)
 
 
 def sqlite_file(engine: Engine) -> Path | None:
@@ -134,7 +160,7 @@ def _is_file(database: str | None) -> bool:
     return bool(database) and database != ":memory:" and not str(database).startswith("file:")
 
 
-def _sqlite_engine(url: URL) -> Engine:
+def _sqlite_engine(url: URL, pool: Mapping[str, int]) -> Engine:
     file = Path(url.database or "")
     try:
         with exclusive(file.with_name(f"{file.name}.lock")):
@@ -142,9 +168,7 @@ def _sqlite_engine(url: URL) -> Engine:
             _switch_to_wal(file)
     except (OSError, sqlite3.Error) as error:
         raise ConfigurationError(f"the SQLite file {file} cannot be opened: {error}") from None
-    engine = create_engine(
-        url, hide_parameters=True, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW, pool_timeout=POOL_TIMEOUT_S
-    )
+    engine = create_engine(url, hide_parameters=True, **pool)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -168,17 +192,16 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     mode = connection.get_execution_options().get(BEGIN_MODE, "IMMEDIATE")
-    connection.exec_driver_sql(f"BEGIN {mode}")
+    if mode is not None:
+        connection.exec_driver_sql(f"BEGIN {mode}")
 
 
-def _postgres_engine(url: URL) -> Engine:
+def _postgres_engine(url: URL, pool: Mapping[str, int]) -> Engine:
     try:
         return create_engine(
             url,
             hide_parameters=True,
-            pool_size=POOL_SIZE,
-            max_overflow=POOL_OVERFLOW,
-            pool_timeout=POOL_TIMEOUT_S,
+            **pool,
             pool_pre_ping=True,
             connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "flowzz"},
         )

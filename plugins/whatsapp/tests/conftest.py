@@ -259,6 +259,14 @@ def each_store(home: Path, database_url: str) -> Iterator[Store]:
     opened.close()
 
 
+@pytest.fixture
+def postgres_company(home: Path, postgres_url: str, upstream: Upstream) -> Iterator[Company]:
+    """On PostgreSQL, whose transactions overlap, connected to the sandbox."""
+    opened = _open(home, postgres_url)
+    yield connect(opened, upstream.url)
+    opened.close()
+
+
 SECRETS = ("access_token", "app_secret", "verify_token")
 
 

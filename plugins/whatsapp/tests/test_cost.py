@@ -88,7 +88,7 @@ def test_we_close_idle_connections_before_the_sandboxs_server_does() -> None:
 
 
 def test_a_message_takes_sqlites_write_lock_twice(company: Any, upstream: Any) -> None:
-    """Before the post and after it; the look for early statuses only reads."""
+    """Before the post and after it; the look for early statuses is in the second."""
     upstream.settings(statuses=[])
     company.send(job_id="before")  # notes nothing that later ones do not
     begun: list[str] = []

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import event, update
 
 from flowzz.clock import now
 from flowzz.errors import Permanent, Snoozed
@@ -123,6 +123,24 @@ def test_a_status_may_come_before_the_answer(each_company: Any, upstream: Any, p
         assert sent.status == "delivered"
         assert each_company.messages()[place]["state"] == "delivered"
         assert each_company.messages()[place]["accepted_at"] is not None
+
+
+def test_a_status_may_come_while_the_answer_is_being_written(postgres_company: Any, upstream: Any) -> None:
+    """Neither transaction sees the other, so only a look after the commit finds the status."""
+    engine = postgres_company.store.engine
+    told: list[int] = []
+
+    def before_commit(_connection: Any) -> None:
+        if not told and (taken := upstream.phones().get(ANA)):
+            told.append(0)  # the webhook commits too
+            told.append(postgres_company.process(body(status(taken[0]["wamid"], "delivered"))).attached)
+
+    event.listen(engine, "commit", before_commit)
+    sent = postgres_company.send()
+    event.remove(engine, "commit", before_commit)
+    assert told == [0, 0]  # it came, and found no message that it could be of
+    assert sent.status == "delivered"
+    assert postgres_company.message()["state"] == "delivered"
 
 
 def test_an_unknown_outcome_is_reconciled_by_its_status(each_company: Any, upstream: Any) -> None:

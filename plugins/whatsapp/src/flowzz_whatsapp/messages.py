@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Update, bindparam, case, select, update
+from sqlalchemy import Update, bindparam, case, exists, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -20,7 +20,7 @@ from flowzz.clock import now
 from flowzz.errors import Permanent
 from flowzz.jobs.connection import Connection
 from flowzz.jobs.context import StorePort
-from flowzz.store.bulk import insert_missing
+from flowzz.store.bulk import insert_new
 from flowzz_whatsapp.client import Taken
 from flowzz_whatsapp.connection import WhatsAppConnection
 from flowzz_whatsapp.models import contacts, messages, statuses
@@ -37,6 +37,15 @@ HELD = "held_for_quality_assessment"
 
 _UNSAID = messages.c.state.in_(BEFORE_ACCEPTED)
 # Made once: each message would put them together and key them anew.
+_EARLY = (
+    select(statuses.c.id)
+    .where(
+        statuses.c.company_id == bindparam("of_company"),
+        statuses.c.message_id == bindparam("new_message_id"),
+        statuses.c.message_row.is_(None),
+    )
+    .limit(1)
+)
 _TOOK = (
     update(messages)
     .where(messages.c.id == bindparam("of_row"))
@@ -52,18 +61,9 @@ _TOOK = (
         updated_at=bindparam("at"),
         throttles=0,
     )
-    .returning(messages.c.state)
+    .returning(messages.c.state, exists(_EARLY).label("has_early"))
 )
-_EARLY = (
-    select(statuses.c.id)
-    .where(
-        statuses.c.company_id == bindparam("of_company"),
-        statuses.c.message_id == bindparam("of_message"),
-        statuses.c.message_row.is_(None),
-    )
-    .limit(1)
-)
-_ROW_OF = select(messages.c.id).where(messages.c.correlation == bindparam("of_correlation"))
+_STATE_OF = select(messages.c.state).where(messages.c.id == bindparam("of_row"))
 
 
 def correlation_of(job_id: str) -> str:
@@ -90,10 +90,10 @@ class MessageLog:
         was used for another message before.
         """
         fresh = _new_row(job_id, data, connection, settings)
-        with self._store.session() as session:
-            if insert_missing(session, messages, [fresh], ("correlation",)):
-                row_id = session.scalar(_ROW_OF, {"of_correlation": fresh["correlation"]})
-                return {**fresh, "id": row_id, "is_ours": True}
+
+        def record(session: Session) -> Row:
+            if made := insert_new(session, messages, fresh, ("correlation",)):
+                return {**fresh, "id": made.id, "is_ours": True}
             row = _locked(session, fresh["correlation"])
             if row["fingerprint"] != fresh["fingerprint"]:
                 raise Permanent(
@@ -102,27 +102,28 @@ class MessageLog:
                 )
             return _resumed(session, row)
 
+        return self._store.write(record)
+
     def took(self, row: Row, taken: Taken) -> State:
         """Meta took the message; where it stands now, statuses included that came before the answer."""
         state, at = State.HELD if taken.status == HELD else State.ACCEPTED, now()
         given = {
             "of_row": row["id"],
+            "of_company": row["company_id"],
             "new_state": state.value,
             "new_message_id": taken.message_id,
             "new_wa_id": taken.wa_id,
             "new_user_id": taken.user_id,
             "at": at,
         }
-        stands = State(self._patiently(lambda session: session.scalar(_TOOK, given)) or state)
-        # After the commit: a status that comes in from now on sees our wamid, and one that came before is seen here.
-        # Nearly always there is none, so it is a read that looks: on SQLite that waits for nobody's write.
-        with self._store.snapshot() as session:
-            early = {"of_company": row["company_id"], "of_message": taken.message_id}
-            if session.execute(_EARLY, early).first() is None:
-                return stands
-        with self._store.session() as session:
-            attach(session, row["company_id"], [taken.message_id])
-            return State(session.scalar(select(messages.c.state).where(messages.c.id == row["id"])) or state)
+        stands, is_sure = self._patiently(lambda session: _settled(session, given))
+        if not is_sure:
+            # After the commit: a status that comes in from now on sees our wamid, one that came before is seen here.
+            with self._store.snapshot() as session:
+                is_sure = session.execute(_EARLY, given).first() is None
+        if not is_sure:
+            stands = self._store.write(lambda session: _attached(session, given))
+        return State(stands or state)
 
     def refused(
         self, row: Row, state: State, problem: str, *, code: int | None = None, throttled: bool = False
@@ -157,14 +158,27 @@ class MessageLog:
         """What ``work`` returns, its session committed; begun again where the database cannot just then."""
         for pause in self._pauses:
             try:
-                return self._once(work)
+                return self._store.write(work)
             except OperationalError:
                 time.sleep(pause.total_seconds())
-        return self._once(work)
+        return self._store.write(work)
 
-    def _once(self, work: Callable[[Session], Result]) -> Result:
-        with self._store.session() as session:
-            return work(session)
+
+def _settled(session: Session, given: Row) -> tuple[str | None, bool]:
+    """Writes the answer down; the message's state now, and whether no status that came before it can be left over.
+
+    Two writers of PostgreSQL may each miss what the other has not committed yet; SQLite has one at a time.
+    """
+    changed = session.execute(_TOOK, given).first()
+    stands = None if changed is None else changed.state
+    if changed is not None and changed.has_early:
+        stands = _attached(session, given)
+    return stands, session.get_bind().dialect.name == "sqlite"
+
+
+def _attached(session: Session, given: Row) -> str | None:
+    attach(session, given["of_company"], [given["new_message_id"]])
+    return session.scalar(_STATE_OF, given)
 
 
 def _in_flight(row: Row) -> Update:
