@@ -53,12 +53,13 @@ class Connecting:
         return self._store.connection_by_id(made.id), token
 
     def update(
-        self, connection_id: str, values: Mapping[str, Any], *, label: str | None = None, test: bool = False
+        self, connection_id: str, values: Mapping[str, Any], *, label: str | None = None, test: bool = True
     ) -> Connection:
         """Put ``values`` over the stored fields; what is not named stays.
 
         A new value makes a connection that needed credentials active again; another label alone does not. With
-        ``test`` the upstream is asked first. Raises NotFound, InvalidConnection, ConnectionTestFailed, InvalidRequest.
+        ``test`` the upstream is asked about new values first. Raises NotFound, InvalidConnection, ConnectionTestFailed,
+        InvalidRequest.
         """
         one = self._store.connection_by_id(connection_id)
         if not values:
@@ -71,6 +72,7 @@ class Connecting:
             changed = self._store.update_connection(connection_id, config=config, secrets=secrets, label=label)
             if test and kind.check is not None:
                 self._store.note_check(connection_id, None)
+                changed = self._store.connection_by_id(connection_id)
         self._record("update", connection_id, {"fields": sorted(values)})
         return changed
 

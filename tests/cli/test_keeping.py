@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from flowzz.jobs.connection import ConnectionState
 from flowzz.settings import Settings
 from flowzz.store import Store
 
 from .conftest import Cli
 
 PASSWORD = "a long enough password"
+RESUME = "flowzz connections resume"
 
 
 def test_migrate_runs_once(cli: Cli) -> None:
@@ -120,12 +122,63 @@ def test_a_connection_is_tested_paused_resumed_updated_and_removed(migrated: Cli
     assert migrated.json("connections", "list", "--plugin", "other") == []
     assert migrated.json("connections", "list")[0]["checkProblem"] is None
     migrated.env["SHOP_KEY"] = "wrong"
-    migrated.ok("connections", "update", connection, "--label", "Old shop", "--secret-from-env", "api_key=SHOP_KEY")
+    words = ("--label", "Old shop", "--secret-from-env", "api_key=SHOP_KEY")
+    migrated.ok("connections", "update", connection, *words, "--no-test")
     refused = migrated("connections", "test", connection)
     assert (refused.exit_code, "refused the API key" in refused.stderr) == (1, True)
     assert migrated.json("connections", "list")[0]["checkProblem"] == "the shop refused the API key"
     assert migrated.ok("connections", "remove", connection, "--yes") == "Old shop removed\n"
     assert migrated("connections", "show", connection).exit_code == 1
+
+
+def test_new_values_are_tested_before_they_replace_the_old_ones(migrated: Cli, connection: str) -> None:
+    before = migrated.json("connections", "show", connection)
+    migrated.env["SHOP_KEY"] = "wrong"
+    words = ("--label", "New", "--set", "page_size=7", "--secret-from-env", "api_key=SHOP_KEY")
+    refused = migrated("connections", "update", connection, *words)
+    said = "Error: the connection was tested and does not work: the shop refused the API key\n"
+    assert (refused.exit_code, refused.stderr) == (1, said)
+    assert migrated.json("connections", "show", connection) == before
+    migrated.env["SHOP_KEY"] = "key-4712"
+    changed = migrated.json("connections", "update", connection, *words)
+    assert (changed["label"], changed["config"]["page_size"]) == ("New", 7)
+    assert changed["checkedAt"] > before["checkedAt"]
+    assert changed == migrated.json("connections", "list")[0]
+
+
+def test_an_update_that_asks_keeps_what_is_answered_by_enter(migrated: Cli, home: Path, connection: str) -> None:
+    migrated.ok("connections", "update", connection, "--set", "page_size=7")
+    asked = migrated("connections", "update", connection, input="\n\n9\n")
+    assert asked.exit_code == 0, asked.output
+    assert "Address [https://shop.example]" in asked.stderr
+    assert "API key (Enter keeps the stored one)" in asked.stderr
+    assert "Orders a page [7]" in asked.stderr
+    shown = migrated.json("connections", "show", connection)
+    assert shown["config"] == {"base_url": "https://shop.example", "page_size": 9}
+    store = Store.open(Settings.load(home=home))
+    assert store.connection_by_id(connection).secrets["api_key"].get_secret_value() == "key-4711"
+    store.close()
+    nothing = migrated("connections", "update", connection, input="\n\n\n")
+    assert (nothing.exit_code, "nothing was changed" in nothing.stderr) == (1, True)
+
+
+def test_an_update_says_whether_the_connection_runs_again(migrated: Cli, home: Path, connection: str) -> None:
+    store = Store.open(Settings.load(home=home))
+    store.set_connection_state(connection, ConnectionState.NEEDS_CREDENTIALS, "401 from the shop")
+    store.close()
+    still = f"; it still waits for new credentials (401 from the shop); to let it run as it is: {RESUME} {connection}\n"
+    assert migrated.ok("connections", "update", connection, "--label", "Shop") == f"{connection} updated{still}"
+    assert migrated.ok("connections", "test", connection) == f"Shop works{still}"
+    assert migrated.json("connections", "list")[0]["state"] == "needs_credentials"
+    words = ("connections", "update", connection, "--secret-from-env", "api_key=SHOP_KEY")
+    again = "; it is active again, and the jobs that waited for it go on\n"
+    assert migrated.ok(*words) == f"{connection} updated{again}"
+    assert migrated.json("connections", "list")[0]["state"] == "active"
+    assert migrated.ok(*words) == f"{connection} updated\n"
+    migrated.ok("connections", "pause", connection, "--reason", "holidays")
+    paused = f"; it is still paused (holidays); to let it run as it is: {RESUME} {connection}\n"
+    assert migrated.ok(*words) == f"{connection} updated{paused}"
+    assert migrated.json("connections", "list")[0]["stateReason"] == "holidays"
 
 
 def test_a_new_webhook_url_replaces_the_old_one(migrated: Cli, home: Path, connection: str) -> None:

@@ -36,3 +36,10 @@ def role(name: str, home: Path, redis_url: str, **more: str) -> Iterator[subproc
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def flowzz(home: Path, redis_url: str, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """A command as a person types it, with ``more`` in its environment; what it said, and its exit code."""
+    run = environment(home, redis_url, more)
+    called = [sys.executable, "-m", "flowzz.cli", *words]
+    return subprocess.run(called, env=run, capture_output=True, text=True, timeout=120, check=False)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from flowzz.errors import nearest
+from flowzz.jobs.connection import Connection
 from flowzz.plugins.connecting import is_secret
 
 
@@ -35,14 +36,19 @@ def given(model: type[BaseModel], settings: Iterable[str], from_environment: Ite
     return values
 
 
-def asked(model: type[BaseModel], known: Mapping[str, Any], *, optional: bool) -> dict[str, Any]:
-    """``known`` and the answers for the other fields: the required ones, and with ``optional`` all of them."""
+def asked(
+    model: type[BaseModel], known: Mapping[str, Any], *, optional: bool, stored: Connection | None = None
+) -> dict[str, Any]:
+    """``known`` and the answers for the other fields: the required ones, and with ``optional`` all of them.
+
+    Enter leaves a field out: then what is ``stored`` stays, or the model's default counts.
+    """
     values = dict(known)
     for name, info in model.model_fields.items():
         if name in values or not (info.is_required() or optional):
             continue
-        answer = _ask(name, info)
-        if answer != "":
+        answer = _secret_answer(name, info, stored) if is_secret(info) else _answer(name, info, stored)
+        if answer is not None:
             values[name] = answer
     return values
 
@@ -70,13 +76,31 @@ def _parsed(text: str) -> Any:
     return text
 
 
-def _ask(name: str, info: FieldInfo) -> Any:
-    title = info.title or name.replace("_", " ").capitalize()
+def _secret_answer(name: str, info: FieldInfo, stored: Connection | None) -> str | None:
+    is_stored = stored is not None and name in stored.secrets
+    title = f"{_title(name, info)} (Enter keeps the stored one)" if is_stored else _title(name, info)
+    default = "" if is_stored or not info.is_required() else None
+    return click.prompt(title, hide_input=True, default=default, show_default=False, err=True) or None
+
+
+def _answer(name: str, info: FieldInfo, stored: Connection | None) -> Any:
+    if stored is not None and name in stored.config:
+        shown: str | None = _shown(stored.config[name])
+    else:
+        shown = None if info.is_required() else _shown(info.get_default(call_default_factory=True))
+    answer = click.prompt(_title(name, info), default=shown, err=True, type=str, show_default=bool(shown))
+    return None if answer == (shown or "") else _parsed(answer)
+
+
+def _title(name: str, info: FieldInfo) -> str:
+    """What is asked for; its description goes ahead of it."""
     if info.description:
         click.echo(click.style(info.description, dim=True), err=True)
-    if is_secret(info):
-        default = None if info.is_required() else ""
-        return click.prompt(title, hide_input=True, default=default, show_default=False, err=True)
-    default = None if info.is_required() else info.get_default(call_default_factory=True)
-    shown = "" if default is None and not info.is_required() else default
-    return click.prompt(title, default=shown, err=True, type=str, show_default=shown not in ("", None))
+    return info.title or name.replace("_", " ").capitalize()
+
+
+def _shown(value: Any) -> str:
+    """As ``_parsed`` reads it."""
+    if isinstance(value, Mapping | list | tuple):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return "" if value is None else str(value)

@@ -11,7 +11,7 @@ from flowzz.cli.output import json_option, print_json, print_table
 from flowzz.cli.session import Session, pass_session
 from flowzz.connections import Connecting, document, webhook_url
 from flowzz.errors import InvalidRequest
-from flowzz.jobs.connection import Connection
+from flowzz.jobs.connection import Connection, ConnectionState
 from flowzz.plugins.connecting import connection_type
 from flowzz.store import Store
 
@@ -19,6 +19,7 @@ set_option = click.option("--set", "settings", metavar="NAME=VALUE", multiple=Tr
 secret_option = click.option(
     "--secret-from-env", "secrets", metavar="NAME=VARIABLE", multiple=True, help="A secret field, from the environment."
 )
+no_test_option = click.option("--no-test", is_flag=True, help="Store it without asking the upstream first.")
 
 
 @click.group("connections")
@@ -38,7 +39,7 @@ Examples:
 @click.option("--label", help="How people call it (default: the plugin's title).")
 @set_option
 @secret_option
-@click.option("--no-test", is_flag=True, help="Store it without asking the upstream first.")
+@no_test_option
 @json_option
 @pass_session
 def add(
@@ -112,23 +113,47 @@ def show(session: Session, connection_id: str, as_json: bool) -> None:
     print_table(("field", "value"), facts, empty="")
 
 
-@command.command("update")
+@command.command(
+    "update",
+    epilog="""\b
+Examples:
+  flowzz connections update 7d1e…
+  flowzz connections update 7d1e… --set NAME=VALUE --secret-from-env NAME=VARIABLE""",
+)
 @click.argument("connection_id")
 @click.option("--label", help="How people call it.")
 @set_option
 @secret_option
+@no_test_option
+@json_option
 @pass_session
 def update(
-    session: Session, connection_id: str, label: str | None, settings: tuple[str, ...], secrets: tuple[str, ...]
+    session: Session,
+    connection_id: str,
+    label: str | None,
+    settings: tuple[str, ...],
+    secrets: tuple[str, ...],
+    no_test: bool,
+    as_json: bool,
 ) -> None:
-    """Give new fields or credentials; one that needed credentials is active again."""
+    """Give new fields or credentials, once a call with them has worked.
+
+    What is not named stays. Asks for all fields when none is named; Enter keeps what is stored. A connection that
+    needed credentials is active again, and the jobs that waited for it go on; one that a person paused stays paused.
+    A label alone is stored without a test.
+    """
     with session.store() as store:
-        one = store.connection_by_id(connection_id)
-        model = connection_type(session.plugins, one.plugin).model
+        before = store.connection_by_id(connection_id)
+        model = connection_type(session.plugins, before.plugin).model
         known = given(model, settings, secrets)
-        values = known if known or label else asked(model, {}, optional=True)
-        _acts(session, store).update(connection_id, values, label=label)
-    click.echo(f"{connection_id} updated")
+        values = known if known or label is not None else asked(model, {}, optional=True, stored=before)
+        if not values and label is None:
+            raise InvalidRequest("nothing was given, so nothing was changed")
+        changed = _acts(session, store).update(connection_id, values, label=label, test=not no_test)
+    if as_json:
+        print_json(_public(session, changed))
+        return
+    click.echo(f"{connection_id} updated{_standing(before, changed)}")
 
 
 @command.command("test")
@@ -141,7 +166,7 @@ def test(session: Session, connection_id: str) -> None:
         problem = _acts(session, store).test(connection_id)
     if problem:
         raise InvalidRequest(f"{one.label} does not work: {problem}")
-    click.echo(f"{one.label} works")
+    click.echo(f"{one.label} works{_standing(one, one)}")
 
 
 @command.command("pause")
@@ -197,6 +222,16 @@ def _acts(session: Session, store: Store) -> Connecting:
 
 def _public(session: Session, one: Connection) -> dict[str, Any]:
     return document(one, session.plugins.connection_types.get(one.plugin))
+
+
+def _standing(before: Connection, now: Connection) -> str:
+    """What becomes of the jobs that wait for it, if any may."""
+    if now.state is ConnectionState.ACTIVE:
+        is_new = before.state is not ConnectionState.ACTIVE
+        return "; it is active again, and the jobs that waited for it go on" if is_new else ""
+    waits = "still waits for new credentials" if now.state is ConnectionState.NEEDS_CREDENTIALS else "is still paused"
+    why = f" ({now.state_reason})" if now.state_reason else ""
+    return f"; it {waits}{why}; to let it run as it is: flowzz connections resume {now.id}"
 
 
 def _tell(session: Session, one: Connection, token: str, *, as_json: bool) -> None:

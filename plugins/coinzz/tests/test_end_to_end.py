@@ -20,7 +20,9 @@ from flowzz.workers import Worker
 from flowzz_coinzz.models import MIGRATIONS, events
 from flowzz_coinzz.plugin import plugin
 from flowzz_coinzz.sandbox import demo
+from flowzz_coinzz.sandbox.state import TOKEN
 from flowzz_web import create_app
+from support.processes import flowzz as command
 from support.serving import serving
 
 WITHIN = timedelta(seconds=30)
@@ -214,7 +216,7 @@ def test_a_throttled_sync_uses_no_attempt(session: Session, upstream: Any) -> No
 
 
 def test_a_token_that_expires_mid_sync_pauses_that_company_only_and_the_sync_resumes_where_it_was(
-    session: Session, upstream: Any, connected: Callable[..., Any]
+    session: Session, settings: Settings, redis_url: str, upstream: Any, connected: Callable[..., Any]
 ) -> None:
     flowzz = session.flowzz
     upstream.seed(60)
@@ -233,8 +235,17 @@ def test_a_token_that_expires_mid_sync_pauses_that_company_only_and_the_sync_res
     done = session.done(session.enqueue("coinzz.sync_sales", {"empresaId": other.id}))
     assert done.result == {"synced": 60, "errors": 0}
 
+    # A wrong token is tried out and refused: nothing is stored, and the job waits on.
+    words = ("connections", "update", stopped.id, "--secret-from-env", "api_token=NEW_TOKEN")
+    refused = command(settings.home, redis_url, *words, NEW_TOKEN="12|another")
+    assert refused.returncode == 1
+    assert "the connection was tested and does not work: Coinzz refused the API token" in refused.stderr
+    assert flowzz.store.connection_by_id(stopped.id) == stopped
+    assert flowzz.queues.job(synced).state is JobState.DELAYED
+
     before = upstream.stats()["byPage"]
-    flowzz.store.update_connection(stopped.id, secrets=dict(stopped.secrets))
+    renewed = command(settings.home, redis_url, *words, NEW_TOKEN=TOKEN)
+    assert renewed.stdout == f"{stopped.id} updated; it is active again, and the jobs that waited for it go on\n"
     record = session.done(synced)
     assert (record.state, record.attempts_made) == (JobState.COMPLETED, 1)
     assert record.result == {"synced": 60, "errors": 0}
