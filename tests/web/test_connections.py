@@ -272,6 +272,10 @@ class TestApi:
         degraded = client.get("/health/connections")
         assert (degraded.status_code, degraded.json["status"]) == (207, "degraded")
         assert degraded.json["connections"] == [{**counts, "active": 0, "needsCredentials": 1}]
+        queues = client.get("/health/queues")
+        assert (queues.status_code, set(queues.json)) == (200, {"status", "timestamp", "redis", "queues", "summary"})
+        for private in ("Loja Aurora", "Main depot", stored.id, "the carrier refused"):
+            assert private not in queues.text + degraded.text
 
     def test_only_admins(self, client: FlaskClient, bearer: Callable[..., dict[str, str]], stored: Connection) -> None:
         assert client.get("/api/v1/connections").status_code == 401

@@ -50,7 +50,7 @@ class Session:
         """An open Flowzz. Raises QueueUnavailable like ``require_redis``."""
         self.log_as(role, console=console)
         self.require_redis()
-        with _database_errors(), Flowzz.open(self.settings, plugins=self.plugins) as app:
+        with database_errors(), Flowzz.open(self.settings, plugins=self.plugins) as app:
             yield app
 
     @contextmanager
@@ -59,7 +59,7 @@ class Session:
         self.log_as("cli")
         store = Store.open(self.settings)
         try:
-            with _database_errors():
+            with database_errors():
                 yield store
         finally:
             store.close()
@@ -69,7 +69,8 @@ pass_session = click.make_pass_decorator(Session)
 
 
 @contextmanager
-def _database_errors() -> Iterator[None]:
+def database_errors() -> Iterator[None]:
+    """What the database says, as ConfigurationError with the remedy."""
     try:
         yield
     except DBAPIError as error:
