@@ -26,3 +26,16 @@ def post(client: FlaskClient, path: str, **form: str) -> TestResponse:
     """Send a form of the admin, with the token of a page that this session sees."""
     data = {"csrf_token": csrf_token(client, "/admin/queues"), **form}
     return client.post(path, data=data, headers=HTML)
+
+
+def api_headers(client: FlaskClient, email: str = "admin@flowzz.example") -> dict[str, str]:
+    """Those of a program that logs in with the password."""
+    login = client.post("/api/v1/auth/login", json={"email": email, "password": PASSWORD})
+    return {"Authorization": f"Bearer {login.json['token']}"}
+
+
+def states_of_connections(client: FlaskClient) -> dict[str, tuple[str, str | None]]:
+    """What the API answers an administrator's program: id → state and its reason."""
+    answer = client.get("/api/v1/connections", headers=api_headers(client))
+    assert answer.status_code == 200, answer.text
+    return {one["id"]: (one["state"], one["stateReason"]) for one in answer.json["connections"]}

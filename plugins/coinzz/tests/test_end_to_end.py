@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,13 +10,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import func, select
 
 from flowzz.app import Flowzz
 from flowzz.clock import now
+from flowzz.jobs.connection import ConnectionState
 from flowzz.jobs.state import JobState
 from flowzz.plugins.host import PluginHost
 from flowzz.settings import Settings
+from flowzz.store import Role
 from flowzz.workers import Worker
 from flowzz_coinzz.models import MIGRATIONS, events
 from flowzz_coinzz.plugin import plugin
@@ -24,7 +28,9 @@ from flowzz_coinzz.sandbox.state import TOKEN
 from flowzz_web import create_app
 from support.processes import flowzz as command
 from support.serving import serving
+from support.visiting import PASSWORD, states_of_connections
 
+ALONE = {"FLOWZZ_DISABLED_PLUGINS": "facebook,report,whatsapp"}
 WITHIN = timedelta(seconds=30)
 
 
@@ -229,7 +235,20 @@ def test_a_token_that_expires_mid_sync_pauses_that_company_only_and_the_sync_res
     assert str(stopped.state) == "needs_credentials"
     assert "refused the API token" in (stopped.state_reason or "")
     assert flowzz.queues.job(synced).checkpoint["page"] == 4
-    assert "needs credentials" not in str(flowzz.store.connection_by_id(other.connection.id).state)
+    assert flowzz.store.connection_by_id(other.connection.id).state is ConnectionState.ACTIVE
+
+    flowzz.store.add_user("admin@flowzz.example", SecretStr(PASSWORD), Role.ADMIN)
+    client = create_app(flowzz).test_client()
+    states = states_of_connections(client)
+    assert states == {
+        stopped.id: ("needs_credentials", stopped.state_reason),
+        other.connection.id: ("active", None),
+    }
+    told = command(settings.home, redis_url, "health", **ALONE)
+    assert told.returncode == 0, told.stdout
+    (warning,) = told.stderr.splitlines()
+    assert warning.startswith("Warning: coinzz connection 'Coinzz' of Loja Exemplo has needed new credentials for")
+    assert warning.endswith(f"flowzz connections update {stopped.id}")
 
     upstream.faults()
     done = session.done(session.enqueue("coinzz.sync_sales", {"empresaId": other.id}))
@@ -252,6 +271,8 @@ def test_a_token_that_expires_mid_sync_pauses_that_company_only_and_the_sync_res
     after = upstream.stats()["byPage"]
     assert {page for page in after if after[page] != before[page]} == {"4", "5", "6"}
     assert flowzz.store.connection_by_id(stopped.id).succeeded_at is not None
+    assert states_of_connections(client) == dict.fromkeys(states, ("active", None))
+    assert json.loads(command(settings.home, redis_url, "health", "--json", **ALONE).stdout)["warnings"] == []
 
 
 def test_a_refused_token_pauses_the_connection(session: Session, upstream: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,8 @@ from flowzz_facebook.plugin import plugin
 from flowzz_facebook.sandbox.demo import FIRST_ACCOUNT
 from flowzz_facebook.sandbox.state import APP_SECRET, TOKEN
 from flowzz_web import create_app
-from support.visiting import HTML, PASSWORD, post, sign_in
+from support.processes import flowzz as command
+from support.visiting import HTML, PASSWORD, post, sign_in, states_of_connections
 from support.waiting import eventually
 
 from .test_crash import SMALL_PAGES, worker
@@ -26,6 +28,7 @@ from .test_end_to_end import WITHIN
 
 EN = {"Accept-Language": "en", **HTML}
 CALLS_BEFORE = 12
+ALONE = {"FLOWZZ_DISABLED_PLUGINS": "coinzz,report,whatsapp"}
 EDGES = ("campaigns", "adsets", "ads")
 
 
@@ -63,10 +66,24 @@ def test_a_token_that_expires_stops_one_company_until_new_credentials_come_by_th
         free = flowzz.enqueue("facebook.sync_campaigns", {"empresaId": other.id, "adAccountId": FIRST_ACCOUNT})
         assert flowzz.queues.wait(free, WITHIN).state is JobState.COMPLETED
 
-        # It is seen: by monitors, in the list of queues, on the connection's page, by whoever asks why the job waits.
+        # It is seen: by monitors, over HTTP, on the command line, in the list of queues, on the connection's page, by
+        # whoever asks why the job waits.
         health = admin.get("/health/connections")
         counts = {"plugin": "facebook", "active": 1, "paused": 0, "needsCredentials": 1}
         assert (health.status_code, health.json["connections"]) == (207, [counts])
+        states = states_of_connections(admin)
+        assert states[other.connection.id] == ("active", None)
+        state, reason = states[connection_id]
+        assert (state, "190/463" in str(reason)) == ("needs_credentials", True)
+        told = command(settings.home, redis_url, "health", **ALONE)
+        assert told.returncode == 0, told.stdout
+        (warning,) = told.stderr.splitlines()
+        assert warning.startswith(
+            "Warning: facebook connection 'Facebook' of Loja Exemplo has needed new credentials for"
+        )
+        assert "190/463" in warning
+        assert warning.endswith(f"flowzz connections update {connection_id}")
+        assert TOKEN not in told.stdout + told.stderr + str(reason)
         assert "1 connection needs new credentials" in admin.get("/admin/queues", headers=EN).text
         page = admin.get(f"/admin/connections/{connection_id}", headers=EN).text
         assert "The upstream refused the credentials." in page
@@ -90,3 +107,5 @@ def test_a_token_that_expires_stops_one_company_until_new_credentials_come_by_th
         assert not set(after[1:]) & set(before), "pages that were stored are not"
         assert stopped.everything() == other.everything()
         assert admin.get("/health/connections").status_code == 200
+        assert states_of_connections(admin) == dict.fromkeys(states, ("active", None))
+        assert json.loads(command(settings.home, redis_url, "health", "--json", **ALONE).stdout)["warnings"] == []

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from flowzz.app import Flowzz
 from flowzz.errors import InvalidPayload
@@ -16,12 +17,14 @@ from flowzz.jobs.connection import ConnectionState
 from flowzz.jobs.state import JobState
 from flowzz.plugins.host import PluginHost
 from flowzz.settings import Settings
+from flowzz.store import Role
 from flowzz.workers import Worker
 from flowzz_web import create_app
 from flowzz_whatsapp.models import MIGRATIONS
 from flowzz_whatsapp.plugin import plugin
 from flowzz_whatsapp.sandbox import demo
 from support.serving import serving
+from support.visiting import PASSWORD, api_headers, states_of_connections
 from support.waiting import eventually
 
 WITHIN = timedelta(seconds=30)
@@ -200,8 +203,18 @@ def test_a_token_that_expires_pauses_that_company_only(
     assert flowzz.queues.attempts(waiting)[0].outcome == "postponed"
     assert "needs credentials" in str(flowzz.queues.job(waiting).note)
 
-    flowzz.store.update_connection(connection.id, secrets=dict(connection.secrets))
+    flowzz.store.add_user("admin@flowzz.example", SecretStr(PASSWORD), Role.ADMIN)
+    client = create_app(flowzz).test_client()
+    states = states_of_connections(client)
+    assert states == {
+        connection.id: ("needs_credentials", connection.state_reason),
+        other.connection.id: ("active", None),
+    }
+    body = {"config": {"access_token": connection.secrets["access_token"].get_secret_value()}}
+    renewed = client.patch(f"/api/v1/connections/{connection.id}", json=body, headers=api_headers(client))
+    assert (renewed.status_code, renewed.json["state"]) == (200, "active")
     assert {session.done(job_id).state for job_id in (refused, waiting)} == {JobState.COMPLETED}
+    assert states_of_connections(client) == dict.fromkeys(states, ("active", None))
     assert [flowzz.queues.job(job_id).attempts_made for job_id in (refused, waiting)] == [1, 1]
 
 
