@@ -58,8 +58,8 @@ class Connecting:
         """Put ``values`` over the stored fields; what is not named stays.
 
         A new value makes a connection that needed credentials active again; another label alone does not. With
-        ``test`` the upstream is asked about new values first. Raises NotFound, InvalidConnection, ConnectionTestFailed,
-        InvalidRequest.
+        ``test`` the upstream is asked about new values first; what others store meanwhile is not overwritten. Raises
+        NotFound, InvalidConnection, ConnectionTestFailed, ConnectionChanged, InvalidRequest.
         """
         one = self._store.connection_by_id(connection_id)
         if not values:
@@ -69,7 +69,9 @@ class Connecting:
             config, secrets = split(one.plugin, kind.model, {**one.config, **one.secrets, **_by_name(kind, values)})
             if test:
                 try_out(kind, one.company_id, config, secrets)
-            changed = self._store.update_connection(connection_id, config=config, secrets=secrets, label=label)
+            changed = self._store.update_connection(
+                connection_id, config=config, secrets=secrets, label=label, over=one
+            )
             if test and kind.check is not None:
                 self._store.note_check(connection_id, None)
                 changed = self._store.connection_by_id(connection_id)

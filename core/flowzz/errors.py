@@ -4,6 +4,9 @@
     ├── ConfigurationError          the operator: a setting is missing, default or wrong
     ├── InvalidRequest              the caller sent something we refuse
     │   ├── InvalidPayload              ... a payload that the job's model rejects (names the field)
+    │   ├── InvalidConnection           ... fields that a plugin's connection model rejects (names them)
+    │   ├── ConnectionTestFailed        ... a connection that its upstream does not accept
+    │   ├── ConnectionChanged           ... a connection that somebody else changed meanwhile
     │   ├── UnknownJob                  ... a job name nobody registered (names the nearest)
     │   ├── UnknownQueue                ... a queue nobody registered
     │   ├── UnknownSchedule             ... a schedule nobody registered
@@ -123,6 +126,10 @@ class ConnectionTestFailed(InvalidRequest):
     def __init__(self, problem: str) -> None:
         self.problem = problem
         super().__init__(f"the connection was tested and does not work: {problem}")
+
+
+class ConnectionChanged(InvalidRequest):
+    """Somebody else changed the connection meanwhile; nothing was stored: look at it, and do it again."""
 
 
 class UnknownJob(InvalidRequest):

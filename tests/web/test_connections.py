@@ -19,7 +19,7 @@ from flowzz.plugins.host import PluginHost
 from flowzz.settings import Settings
 from flowzz.store import Role
 from support import gallery
-from support.parcels import PLUGIN, SIGNING, TOKEN
+from support.parcels import PLUGIN, SIGNING, TOKEN, during_a_check
 from support.visiting import HTML, post
 
 EN = {"Accept-Language": "en", **HTML}
@@ -263,6 +263,28 @@ class TestApi:
         assert (refused.status_code, refused.json["type"]) == (422, "urn:flowzz:problem:connection-test-failed")
         assert call("GET", f"/{stored.id}").json["state"] == "needs_credentials"
         assert call("PATCH", f"/{stored.id}", json={"config": {"token": "tok-new"}}).json["state"] == "active"
+
+    def test_what_somebody_else_stores_during_the_test_is_not_overwritten(
+        self, call: Call, flowzz: Flowzz, stored: Connection
+    ) -> None:
+        def meanwhile() -> None:
+            flowzz.store.set_connection_state(stored.id, ConnectionState.NEEDS_CREDENTIALS, "401")
+            if rival:
+                flowzz.store.update_connection(stored.id, secrets=rival)
+
+        rival = {"token": SecretStr("tok-rival"), "signing_key": SecretStr(SIGNING)}
+        with during_a_check(meanwhile):
+            answer = call("PATCH", f"/{stored.id}", json={"config": {"page_size": 7}})
+        assert (answer.status_code, answer.json["type"]) == (409, "urn:flowzz:problem:connection-changed")
+        kept = flowzz.store.connection_by_id(stored.id)
+        assert (kept.secrets["token"].get_secret_value(), kept.config["page_size"]) == ("tok-rival", 50)
+        # A state that changes meanwhile is nobody's fields.
+        rival = {}
+        with during_a_check(meanwhile):
+            answer = call("PATCH", f"/{stored.id}", json={"config": {"page_size": 7}})
+        assert (answer.status_code, answer.json["state"]) == (200, "active")
+        kept = flowzz.store.connection_by_id(stored.id)
+        assert (kept.secrets["token"].get_secret_value(), kept.config["page_size"]) == ("tok-rival", 7)
 
     def test_monitors_see_numbers_only(self, client: FlaskClient, flowzz: Flowzz, stored: Connection) -> None:
         counts = {"plugin": "parcels", "active": 1, "paused": 0, "needsCredentials": 0}

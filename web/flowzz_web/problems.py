@@ -29,6 +29,7 @@ KINDS: dict[type[Exception], tuple[int, str, str]] = {
     errors.PayloadTooLarge: (413, "payload-too-large", "The payload is too large"),
     errors.NotAllowedInState: (409, "not-allowed-in-state", "The job's state does not allow it"),
     errors.ConnectionTestFailed: (422, "connection-test-failed", "The connection does not work"),
+    errors.ConnectionChanged: (409, "connection-changed", "Somebody else changed it meanwhile"),
     errors.InvalidRequest: (422, "invalid-request", "The request was refused"),
     errors.NotFound: (404, "not-found", "Not found"),
     errors.QueueUnavailable: (503, "queue-unavailable", "Redis does not answer"),

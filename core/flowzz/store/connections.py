@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from flowzz import clock
-from flowzz.errors import ConfigurationError, InvalidRequest, NotFound
+from flowzz.errors import ConfigurationError, ConnectionChanged, InvalidRequest, NotFound
 from flowzz.jobs.connection import Connection, ConnectionState
 from flowzz.store.companies import Companies
 from flowzz.store.keys import Keys
@@ -92,14 +92,19 @@ class Connections(Companies):
         config: Mapping[str, Any] | None = None,
         secrets: Mapping[str, SecretStr] | None = None,
         label: str | None = None,
+        over: Connection | None = None,
     ) -> Connection:
         """Replace what is given, each as a whole; None leaves it as it is.
 
         New ``secrets`` set a connection that needed credentials back to active. One that a person paused stays
-        paused. Raises NotFound, and InvalidRequest like ``add_connection``; then nothing changes.
+        paused. ``over`` is the connection from which the new fields were made. Raises NotFound, ConnectionChanged
+        when its fields are not the stored ones any more, and InvalidRequest like ``add_connection``; then nothing
+        changes.
         """
         with self.session() as session:
             row = _locked(session, connection_id)
+            if over is not None and (row.config, self._secrets(row)) != (over.config, over.secrets):
+                raise ConnectionChanged
             if label is not None:
                 row.label = name_of("a connection label", label)
             if config is not None:
@@ -243,7 +248,7 @@ class Connections(Companies):
             state=ConnectionState(row.state),
             state_reason=row.state_reason,
             config=row.config,
-            secrets=SealedSecrets(self._cipher, row.id, row.sealed_secrets),
+            secrets=self._secrets(row),
             created_at=row.created_at,
             updated_at=row.updated_at,
             state_since=row.state_since,
@@ -251,6 +256,9 @@ class Connections(Companies):
             check_problem=row.check_problem,
             succeeded_at=row.succeeded_at,
         )
+
+    def _secrets(self, row: ConnectionRow | Row[Any]) -> SealedSecrets:
+        return SealedSecrets(self._cipher, row.id, row.sealed_secrets)
 
 
 def _enter(row: ConnectionRow, state: ConnectionState, reason: str | None) -> None:
