@@ -64,6 +64,7 @@ class Queue:
 
     jobs: list[tuple[str, Any, str | None]] = field(default_factory=list)
     away: bool = False
+    settings: Settings = field(default_factory=Settings.load)
 
     def enqueue(self, job: str, payload: Any, options: Any = None) -> str:
         if self.away:

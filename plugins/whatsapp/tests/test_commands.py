@@ -59,7 +59,7 @@ def test_a_message_is_sent_again_only_when_asked(flowzz: Callable[..., Result], 
     failed, sent = (str(row["id"]) for row in company.messages())
     assert flowzz("resend", failed, input="n\n").exit_code == 1
     done = flowzz("resend", failed, "--yes")
-    assert (done.exit_code, f"whatsapp-resend-{failed}" in done.output) == (0, True)
+    assert (done.exit_code, f"message {failed} is sent again by job whatsapp-resend-" in done.output) == (0, True)
     refused = flowzz("resend", sent, "--yes")
     assert refused.exit_code != 0
     assert "only failed messages" in refused.output or "only failed messages" in str(refused.exception)

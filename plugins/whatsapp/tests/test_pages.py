@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import flowzz_web
 import flowzz_whatsapp
 from flowzz.app import Flowzz
 from flowzz.clock import now
+from flowzz.jobs.state import JobState
 from flowzz.plugins.host import PluginHost
 from flowzz.settings import Settings
 from flowzz.store import Role
@@ -60,13 +62,17 @@ def client(app: Flask) -> FlaskClient:
 
 @pytest.fixture
 def lojas(flowzz: Flowzz, connected: Any) -> tuple[Any, Any]:
-    """Two companies; the first has a message in every state and 60 that were read, the second one failed."""
+    """Two companies; the first has a message in every state and 60 that were read, the second one that failed, and one
+    that failed long ago, without its content."""
     first, second = connected(flowzz.store), connected(flowzz.store)
     rows = [row(first, place, state.value) for place, state in enumerate(State)]
     rows += [row(first, 100 + place, "read") for place in range(60)]
     rows.append(row(second, 900, "failed", problem=f"131026: {ATTACK}", body=ATTACK))
+    blank = {"recipient": "", "match_key": "", "body": "", "content_deleted_at": now() - timedelta(days=3)}
+    rows.append(row(second, 901, "failed", error_code=131026, template_name="pedido_enviado", **blank))
+    every = {name: None for one in rows for name in one}
     with flowzz.store.session() as session:
-        session.execute(insert(messages), rows)
+        session.execute(insert(messages), [every | one for one in rows])
     return first, second
 
 
@@ -119,7 +125,7 @@ def test_it_shows_one_companys_messages_by_state(client: FlaskClient, lojas: tup
     page = client.get(PAGE, query_string={"company": first.id, "state": "unknown"}, headers=HTML).text
     assert "+5511987650002" in page
     assert page.count("<tr") == 2
-    assert client.get(PAGE, query_string={"company": second.id}, headers=HTML).text.count("<tr") == 2
+    assert client.get(PAGE, query_string={"company": second.id}, headers=HTML).text.count("<tr") == 3
     nothing = client.get(PAGE, query_string={"company": second.id, "state": "read"}, headers=HTML).text
     assert "No message fits this company and state." in nothing
 
@@ -148,18 +154,36 @@ def test_what_others_wrote_is_only_text(client: FlaskClient, lojas: tuple[Any, A
 def test_a_failed_message_can_be_sent_again(client: FlaskClient, flowzz: Flowzz, lojas: tuple[Any, Any]) -> None:
     with flowzz.store.session() as session:
         session.execute(update(messages).where(messages.c.job_id == "job-900").values(problem="131026"))
-    (failed,) = lojas[1].messages()
+    failed, _ = lojas[1].messages()
     page = client.get(PAGE, query_string={"company": lojas[1].id}, headers=HTML).text
     assert f'action="{PAGE}{failed["id"]}/resend"' in page
 
     answer = post(client, f"{PAGE}{failed['id']}/resend", back=PAGE)
 
     assert (answer.status_code, answer.location) == (303, PAGE)
-    job = flowzz.queues.job(f"whatsapp-resend-{failed['id']}")
+    (job,) = flowzz.queues.jobs("whatsapp", JobState.WAITING).items
     assert job.name == "whatsapp.send_message"
+    assert job.id.startswith("whatsapp-resend-")
     assert "is sent again by job" in client.get(PAGE, headers=HTML).text
     entry = flowzz.store.audit(1)[0]
     assert (entry.actor, entry.action, entry.target) == ("admin@flowzz.example", "whatsapp.resend", str(failed["id"]))
+
+
+def test_a_message_without_content_says_so_and_cannot_be_sent_again(
+    client: FlaskClient, lojas: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOWZZ_WHATSAPP_KEEP_DAYS", "45")
+    _, blank = lojas[1].messages()
+    page = client.get(PAGE, query_string={"company": lojas[1].id}, headers=HTML).text
+    assert "Content deleted" in page
+    assert "Recipient and text are kept for 45 days; these were deleted" in page
+    assert "3 days ago" in page
+    assert "pedido_enviado" in page
+    assert "the message cannot be delivered: no WhatsApp on that number" in page
+    assert f"{PAGE}{blank['id']}/resend" not in page
+    theirs = client.get(PAGE, query_string={"company": lojas[1].id, "lang": "pt_BR"}, headers=HTML).text
+    assert "Conteúdo apagado" in theirs
+    assert "Destinatário e texto são guardados por 45 dias; estes foram apagados" in theirs
 
 
 def test_a_read_one_cannot(client: FlaskClient, flowzz: Flowzz, lojas: tuple[Any, Any]) -> None:

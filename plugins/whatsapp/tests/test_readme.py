@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flowzz_whatsapp.configuration import WhatsAppSettings
 from flowzz_whatsapp.connection import WhatsAppConnection
 from flowzz_whatsapp.models import metadata
 from flowzz_whatsapp.plugin import flowzz_jobs
@@ -45,5 +46,6 @@ def test_every_row_is_full_and_names_tests_that_exist(row: list[str]) -> None:
 
 def test_fields_jobs_tables_and_states_are_documented() -> None:
     names = [*WhatsAppConnection.model_fields, *(job.name for job in flowzz_jobs()), *metadata.tables, *State]
+    names += [name.upper() for name in WhatsAppSettings.model_fields]
     for name in names:
         assert f"`{name}`" in README, name

@@ -116,11 +116,16 @@ def _user(store: Store, email: str) -> User:
     return user
 
 
+_OWN = ("fingerprint", "match_key", "throttles", "resend_job")
+
+
 def _public(row: Row) -> Row:
     """A row without what only the plugin needs."""
-    return {name: value for name, value in row.items() if name not in ("fingerprint", "match_key", "throttles")}
+    return {name: value for name, value in row.items() if name not in _OWN}
 
 
 def _text(row: Row) -> str:
+    if row["content_deleted_at"] is not None:
+        return f"content deleted on {row['content_deleted_at']:%Y-%m-%d}"
     text = f"[{row['template_name']}]" if row["kind"] == "template" else " ".join(str(row["body"]).split())
     return text if len(text) <= SHOWN_TEXT else f"{text[: SHOWN_TEXT - 1]}…"

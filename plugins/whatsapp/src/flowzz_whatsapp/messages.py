@@ -23,7 +23,7 @@ from flowzz.jobs.context import StorePort
 from flowzz.store.bulk import insert_new
 from flowzz_whatsapp.client import Taken
 from flowzz_whatsapp.connection import WhatsAppConnection
-from flowzz_whatsapp.models import contacts, messages, statuses
+from flowzz_whatsapp.models import CONTENT, contacts, messages, statuses
 from flowzz_whatsapp.numbers import match_key
 from flowzz_whatsapp.payloads import SendMessage
 from flowzz_whatsapp.reconciling import attach
@@ -100,7 +100,7 @@ class MessageLog:
                     f"a job with the id {job_id} sent another message before (row {row['id']}); its id is what keeps "
                     "it from being sent twice, so give each message a job id of its own"
                 )
-            return _resumed(session, row)
+            return _resumed(session, row, fresh)
 
         return self._store.write(record)
 
@@ -191,27 +191,28 @@ def _locked(session: Session, correlation: str) -> Row:
     return dict(session.execute(query).mappings().one())
 
 
-def _resumed(session: Session, row: Row) -> Row:
-    """What a run that finds the row does with it."""
+def _resumed(session: Session, row: Row, fresh: Row) -> Row:
+    """What a run that finds the row does with it. Whatever it is, the row is needed for as long again as the job is."""
     at = now()
+    change: dict[str, Any] = {}
     never_taken = row["state"] == State.FAILED and row["message_id"] is None
     if row["state"] == State.WAITING or never_taken:
-        change: dict[str, Any] = {
+        change = {
             "state": State.SENDING.value,
             "attempts": row["attempts"] + 1,
             "requested_at": at,
             "failed_at": None,
         }
+        if row["content_deleted_at"] is not None:
+            change |= {name: fresh[name] for name in CONTENT} | {"content_deleted_at": None}
     elif row["state"] == State.SENDING:
         change = {
             "state": State.UNKNOWN.value,
             "unknown_at": at,
             "problem": "the run that sent it ended before it knew the answer",
         }
-    else:
-        return {**row, "is_ours": False}
     session.execute(update(messages).where(messages.c.id == row["id"]).values(**change, updated_at=at))
-    return {**row, **change, "is_ours": change["state"] == State.SENDING}
+    return {**row, **change, "is_ours": change.get("state") == State.SENDING}
 
 
 def _new_row(job_id: str, data: SendMessage, connection: Connection, settings: WhatsAppConnection) -> dict[str, Any]:

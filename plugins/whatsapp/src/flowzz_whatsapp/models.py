@@ -47,6 +47,8 @@ messages = Table(
     Column("attempts", Integer, nullable=False),
     Column("throttles", Integer, nullable=False),
     Column("resend_of", _ROW_ID),
+    # The job that sends it again, where its id is not made of the correlation: rows of before it was.
+    Column("resend_job", Text),
     Column("created_at", UtcDateTime, nullable=False),
     Column("requested_at", UtcDateTime),
     Column("unknown_at", UtcDateTime),
@@ -56,8 +58,13 @@ messages = Table(
     Column("read_at", UtcDateTime),
     Column("failed_at", UtcDateTime),
     Column("updated_at", UtcDateTime, nullable=False),
+    # Since when whom and what are blank, and no status counts any more; see ``retention``.
+    Column("content_deleted_at", UtcDateTime),
 )
 """One row a message, which is one a job. ``template_parts`` holds params, header and buttons."""
+
+CONTENT = ("recipient", "match_key", "body", "template_parts")
+"""Columns of a message that are blank once its content was deleted; a run that sends it after all writes them anew."""
 
 statuses = Table(
     "whatsapp_statuses",

@@ -10,6 +10,8 @@ from flowzz_web.access import own_path
 from flowzz_web.current import the_flowzz, visitor
 from flowzz_web.languages import explain
 from flowzz_web.languages import translate as _
+from flowzz_whatsapp.codes import EXPLANATIONS
+from flowzz_whatsapp.configuration import WhatsAppSettings
 from flowzz_whatsapp.listing import list_messages
 from flowzz_whatsapp.resending import may_resend, resend
 from flowzz_whatsapp.states import State
@@ -69,6 +71,8 @@ def messages() -> str:
         offset=offset,
         limit=PAGE,
         may_resend=may_resend,
+        keep_days=WhatsAppSettings.load().keep_days,
+        explanations=EXPLANATIONS,
     )
 
 

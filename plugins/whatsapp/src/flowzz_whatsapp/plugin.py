@@ -27,6 +27,7 @@ from flowzz_whatsapp.connection import PLUGIN, WhatsAppConnection
 from flowzz_whatsapp.history import HISTORY_JOB, companies_to_look_up, look_up_statuses
 from flowzz_whatsapp.models import MIGRATIONS
 from flowzz_whatsapp.notices import notify
+from flowzz_whatsapp.retention import DELETE_JOB, delete_old, one_deletion
 from flowzz_whatsapp.sandbox import demo, routes
 from flowzz_whatsapp.send import send_message
 from flowzz_whatsapp.webhooks import (
@@ -42,7 +43,7 @@ from flowzz_whatsapp.webhooks import (
 
 @hookimpl
 def flowzz_jobs() -> Sequence[JobDefinition[Any, Any]]:
-    return [send_message, process_webhook, recover_webhooks, look_up_statuses]
+    return [send_message, process_webhook, recover_webhooks, look_up_statuses, delete_old]
 
 
 @hookimpl
@@ -61,6 +62,13 @@ def flowzz_schedules() -> Sequence[Schedule]:
             cron="17 * * * *",
             payloads=companies_to_look_up,
             description="Asks for statuses whose webhook did not come, for companies that switched that on.",
+        ),
+        Schedule(
+            name=DELETE_JOB,
+            job=DELETE_JOB,
+            cron="50 * * * *",
+            payloads=one_deletion,
+            description="Deletes contents of messages, webhooks and contacts whose time is over.",
         ),
     ]
 

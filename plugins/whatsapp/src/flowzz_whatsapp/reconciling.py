@@ -75,7 +75,12 @@ def _messages_by(session: Session, company_id: str, column: str, values: Iterabl
     for some in _chunks(sorted(values)):
         query = (
             select(messages.c.id, messages.c.message_id, messages.c.correlation, messages.c.accepted_at)
-            .where(messages.c.company_id == company_id, messages.c[column].in_(some))
+            # One whose content was deleted has lost its statuses: a repeat of one would turn its state back.
+            .where(
+                messages.c.company_id == company_id,
+                messages.c[column].in_(some),
+                messages.c.content_deleted_at.is_(None),
+            )
             .order_by(messages.c.id)
             .with_for_update()
         )

@@ -1,11 +1,13 @@
 """Sending a message again because a person wants it; nothing here is done by itself.
 
-What a person decides about one message is one new job, with an id made of the message's number: asked twice, it is
-sent once. The new message has a row of its own, which names the old one.
+What a person decides about one message is one new job, with an id made of the message's correlation: asked twice, it
+is sent once. The message's number would not do, since SQLite gives those of deleted rows out again. The new message has
+a row of its own, which names the old one.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,12 +37,21 @@ def resend(store: StorePort, queue: EnqueuePort, message: int) -> str:
     row = message_of(store, message)
     if hindrance := _hindrance(row) or _sent_again(store, message):
         raise InvalidRequest(f"message {message} cannot be sent again: {hindrance}")
-    job_id = f"whatsapp-resend-{message}"
+    job_id = _job_id(row)
     return queue.enqueue(SEND_JOB, _payload(row), EnqueueOptions(job_id=job_id, nonce=job_id))
+
+
+def _job_id(row: Mapping[str, Any]) -> str:
+    """The same for every request; a row of before ids were made like this keeps the one that may be queued already."""
+    if row["resend_job"] is not None:
+        return str(row["resend_job"])
+    return f"whatsapp-resend-{hashlib.sha256(row['correlation'].encode()).hexdigest()[:40]}"
 
 
 def _hindrance(row: Mapping[str, Any]) -> str | None:
     state = State(row["state"])
+    if row["content_deleted_at"] is not None:
+        return f"its content was deleted on {row['content_deleted_at']:%Y-%m-%d}, since messages are not kept for ever"
     if state is State.FAILED:
         return None
     if state is not State.UNKNOWN:

@@ -163,7 +163,7 @@ def _known(ctx: JobContext, row: Row) -> SentMessage:
     if waited < UNKNOWN_LIMIT:
         ctx.snooze(_look_again(waited), "waiting for the status webhook to tell whether it was taken")
     raise Permanent(
-        f"nobody knows whether this message was sent: {row['problem']}, and no status came in "
+        f"nobody knows whether this message was sent: {row['problem'] or 'no answer came'}, and no status came in "
         f"{UNKNOWN_LIMIT.total_seconds() / 60:g} minutes. Look at the recipient's chat; if it is not there: "
         f"flowzz whatsapp resend {row['id']}"
     )

@@ -34,6 +34,8 @@ class State(StrEnum):
 
 IN_FLIGHT = (State.SENDING, State.UNKNOWN)
 BEFORE_ACCEPTED = (State.WAITING, *IN_FLIGHT)
+AT_REST = (State.ACCEPTED, State.SENT, State.DELIVERED, State.READ, State.FAILED)
+"""Nothing is sent any more by itself. A held one may still be refused, and is then sent again by a person."""
 
 _SAID = {
     "sent": State.SENT,

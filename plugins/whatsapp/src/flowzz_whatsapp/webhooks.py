@@ -126,7 +126,10 @@ def process_webhook(ctx: JobContext, data: ProcessWebhook) -> ProcessedWebhook:
     with ctx.store.session() as session:
         event = session.execute(query).mappings().first()
     if event is None:
-        raise Permanent(f"company {data.empresa_id} has no WhatsApp event {data.event_id}; was the company removed?")
+        raise Permanent(
+            f"company {data.empresa_id} has no WhatsApp event {data.event_id}: the company was removed, or the event "
+            "was processed and its retention has passed"
+        )
     done = process(ctx.store, event)
     if done.problem:
         ctx.log(f"event {data.event_id}: {done.problem}")

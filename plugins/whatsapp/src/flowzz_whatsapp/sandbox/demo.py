@@ -10,6 +10,7 @@ import httpx
 
 from flowzz.plugins.contributions import DemoSession
 from flowzz_whatsapp.history import HISTORY_JOB
+from flowzz_whatsapp.retention import DELETE_JOB
 from flowzz_whatsapp.sandbox.state import APP_SECRET, PHONE_NUMBER_ID, TOKEN, VERIFY_TOKEN, WABA_ID
 from flowzz_whatsapp.send import SEND_JOB
 from flowzz_whatsapp.webhooks import RECOVER_JOB
@@ -33,7 +34,7 @@ def connection_fields(base_url: str) -> Mapping[str, Any]:
 
 
 def run(session: DemoSession) -> None:
-    """Let a customer write, answer with a text and a template, see statuses come back, look for forgotten ones."""
+    """Let a customer write, answer with a text and a template, see statuses come back, look for lost ones."""
     with httpx.Client(base_url=f"{session.sandbox_url.rstrip('/')}/", timeout=30) as http:
         _ask(http, "POST", "_control/reset")
         _ask(http, "PUT", "_control/settings", {"webhook_url": session.webhook_url})
@@ -46,6 +47,7 @@ def run(session: DemoSession) -> None:
             session.expect(job_id)
     for job in (RECOVER_JOB, HISTORY_JOB):
         session.enqueue(job, {"empresaId": session.company_id})
+    session.enqueue(DELETE_JOB, {})
 
 
 def _status_jobs(http: httpx.Client) -> list[str]:

@@ -1,0 +1,50 @@
+"""Settings of the plugin. Each is an environment variable: the name in upper case behind ``FLOWZZ_WHATSAPP_``."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Self
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from flowzz.errors import ConfigurationError
+
+LEAST_DAYS = 8
+"""Meta repeats a webhook for up to 7 days when it is not taken (reference §7.7); a message hears nothing after that."""
+
+
+class WhatsAppSettings(BaseSettings):
+    """For how long what people wrote and were written is kept."""
+
+    model_config = SettingsConfigDict(env_prefix="FLOWZZ_WHATSAPP_", frozen=True, extra="ignore", populate_by_name=True)
+
+    keep_days: int = Field(
+        default=90,
+        ge=LEAST_DAYS,
+        le=3660,
+        description="Days after its last change that a message keeps its content, and a contact its name. Default: 90.",
+    )
+    keep_webhook_days: int = Field(
+        default=30, ge=1, le=3660, description="Days that a webhook is kept as it came. Default: 30."
+    )
+
+    @property
+    def keep(self) -> timedelta:
+        return timedelta(days=self.keep_days)
+
+    @property
+    def keep_webhooks(self) -> timedelta:
+        return timedelta(days=self.keep_webhook_days)
+
+    @classmethod
+    def load(cls) -> Self:
+        """From the environment; raises ConfigurationError naming the variable, what was expected and what came."""
+        try:
+            return cls()
+        except ValidationError as error:
+            said = "; ".join(
+                f"FLOWZZ_WHATSAPP_{str(item['loc'][0]).upper()}: {item['msg']}, got {item['input']!r}"
+                for item in error.errors(include_url=False, include_context=False)
+            )
+            raise ConfigurationError(said) from None
