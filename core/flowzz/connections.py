@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flowzz.errors import InvalidRequest
+from flowzz.errors import ConfigurationError, InvalidRequest
 from flowzz.jobs.connection import Connection, ConnectionState
 from flowzz.plugins.connecting import connection_type, problem_of, secret_names, split, try_out
 from flowzz.plugins.contributions import ConnectionType
@@ -66,7 +66,7 @@ class Connecting:
             changed = self._store.update_connection(connection_id, label=label)
         else:
             kind = self.kind(one.plugin)
-            config, secrets = split(one.plugin, kind.model, {**one.config, **one.secrets, **_by_name(kind, values)})
+            config, secrets = split(one.plugin, kind.model, _put_over(one, kind, values))
             if test:
                 try_out(kind, one.company_id, config, secrets)
             changed = self._store.update_connection(
@@ -148,6 +148,30 @@ def document(one: Connection, kind: ConnectionType | None) -> dict[str, Any]:
         "createdAt": one.created_at,
         "updatedAt": one.updated_at,
     }
+
+
+def stored_secrets(one: Connection) -> set[str]:
+    """Names of the secrets that it has; none when no key opens them, so that they have to be given anew."""
+    try:
+        return set(one.secrets)
+    except ConfigurationError:
+        return set()
+
+
+def _put_over(one: Connection, kind: ConnectionType, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The stored fields with ``values`` in their places.
+
+    Secrets that no key opens are left out when others are given, which is how they are stored anew. When none is,
+    the change would lose them: raises InvalidRequest.
+    """
+    given = _by_name(kind, values)
+    try:
+        secrets = dict(one.secrets)
+    except ConfigurationError as error:
+        if not set(secret_names(kind.model)) & given.keys():
+            raise InvalidRequest(str(error)) from None
+        secrets = {}
+    return {**one.config, **secrets, **given}
 
 
 def _by_name(kind: ConnectionType, values: Mapping[str, Any]) -> dict[str, Any]:

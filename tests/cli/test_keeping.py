@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
 from flowzz.jobs.connection import ConnectionState
@@ -196,4 +197,14 @@ def test_rotating_the_key_keeps_the_credentials_readable(migrated: Cli, home: Pa
     assert "1 connections" in migrated.ok("keys", "rotate")
     assert keys.read_text().split()[1:] == before
     keys.write_text(keys.read_text().split()[0] + "\n")
+    assert migrated.ok("connections", "test", connection) == "Shop works\n"
+
+
+def test_credentials_whose_key_is_lost_are_stored_anew(migrated: Cli, home: Path, connection: str) -> None:
+    (home / "keys" / "encryption.keys").write_text(Fernet.generate_key().decode() + "\n")
+    words = ("connections", "update", connection)
+    lost = migrated(*words, "--set", "page_size=7")
+    assert (lost.exit_code, "store the credentials anew" in lost.stderr) == (1, True)
+    asked = migrated(*words, input="\nkey-4712\n\n")
+    assert (asked.exit_code, "keeps the stored one" in asked.stderr) == (0, False), asked.output
     assert migrated.ok("connections", "test", connection) == "Shop works\n"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from pydantic import SecretStr
+from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from flowzz.app import Flowzz
@@ -186,6 +187,20 @@ class TestPages:
         assert found.id == stored.id
         assert "no-store" in answer.headers["Cache-Control"]
         assert "/webhooks/parcels/" not in admin.get(f"/admin/connections/{stored.id}", headers=EN).text
+
+    def test_credentials_that_no_key_opens_are_given_anew(
+        self, admin: FlaskClient, flowzz: Flowzz, stored: Connection
+    ) -> None:
+        with flowzz.store.session() as session:
+            session.execute(text("UPDATE flowzz_connections SET sealed_secrets = 'garbage'"))
+        path = f"/admin/connections/{stored.id}"
+        assert "Main depot" in admin.get(path, headers=EN).text
+        without = post(admin, path, **{**FORM, "token": ""})
+        assert without.status_code == 422
+        assert "store the credentials anew" in without.text
+        assert post(admin, path, **{**FORM, "token": "tok-new"}).status_code == 303
+        changed = flowzz.store.connection_by_id(stored.id)
+        assert {name: value.get_secret_value() for name, value in changed.secrets.items()} == {"token": "tok-new"}
 
     def test_one_whose_plugin_is_gone_is_still_shown(self, admin: FlaskClient, flowzz: Flowzz, company: str) -> None:
         made, _token = flowzz.store.add_connection(company, "gone", "Old", {}, {})

@@ -11,6 +11,7 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from flowzz.connections import stored_secrets
 from flowzz.errors import nearest
 from flowzz.jobs.connection import Connection
 from flowzz.plugins.connecting import is_secret
@@ -77,7 +78,7 @@ def _parsed(text: str) -> Any:
 
 
 def _secret_answer(name: str, info: FieldInfo, stored: Connection | None) -> str | None:
-    is_stored = stored is not None and name in stored.secrets
+    is_stored = stored is not None and name in stored_secrets(stored)
     title = f"{_title(name, info)} (Enter keeps the stored one)" if is_stored else _title(name, info)
     default = "" if is_stored or not info.is_required() else None
     return click.prompt(title, hide_input=True, default=default, show_default=False, err=True) or None

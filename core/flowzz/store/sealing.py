@@ -73,5 +73,13 @@ class SealedSecrets(Mapping[str, SecretStr]):
     def __len__(self) -> int:
         return len(self._open())
 
+    def __eq__(self, other: object) -> bool:
+        """Needs no decryption for what is sealed alike."""
+        if isinstance(other, SealedSecrets) and other._token == self._token:
+            return True
+        return super().__eq__(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __repr__(self) -> str:
         return f"<sealed secrets of {self._connection_id}>"

@@ -13,7 +13,7 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from flowzz.connections import Connecting, webhook_url
+from flowzz.connections import Connecting, stored_secrets, webhook_url
 from flowzz.errors import ConnectionTestFailed, InvalidConnection, InvalidRequest
 from flowzz.jobs.connection import Connection, ConnectionState
 from flowzz.plugins.contributions import ConnectionType
@@ -242,7 +242,7 @@ def _page(one: Connection, draft: Draft | None) -> str:
         one=one,
         kind=kind,
         draft=draft or Draft(one.label),
-        fields=form_fields(kind.model, shown, one.secrets) if kind else [],
+        fields=form_fields(kind.model, shown, stored_secrets(one)) if kind else [],
         company=company_names(flowzz.store).get(one.company_id, one.company_id),
         takes_webhooks=one.plugin in flowzz.plugins.webhooks,
         names={"label": LABEL},
