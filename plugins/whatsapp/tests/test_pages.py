@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from io import BytesIO
@@ -28,7 +29,7 @@ from flowzz.plugins.host import PluginHost
 from flowzz.settings import Settings
 from flowzz.store import Role
 from flowzz_web import create_app
-from flowzz_whatsapp.models import MIGRATIONS, messages
+from flowzz_whatsapp.models import MIGRATIONS, account_news, messages
 from flowzz_whatsapp.plugin import plugin
 from flowzz_whatsapp.states import State
 from support.chromium import chromium
@@ -186,6 +187,30 @@ def test_a_message_without_content_says_so_and_cannot_be_sent_again(
     assert "Destinatário e texto são guardados por 45 dias; estes foram apagados" in theirs
 
 
+def test_what_meta_told_is_shown(client: FlaskClient, flowzz: Flowzz, lojas: tuple[Any, Any]) -> None:
+    first, second = lojas
+    tell(flowzz, first, 51)
+    assert re.search(
+        rf'{PAGE}account">News from Meta</a>\s*<span class="count">51<', client.get(PAGE, headers=HTML).text
+    )
+    page = client.get(f"{PAGE}account", headers=HTML).text
+    for text in ("pedido_enviado (pt_BR)", "quality of a template", "GREEN → RED", "LOW", "1–50 of 51"):
+        assert text in page
+    assert "51–51 of 51" in client.get(f"{PAGE}account?offset=50", headers=HTML).text
+    assert "This page is empty by now" in client.get(f"{PAGE}account?offset=100", headers=HTML).text
+    assert "No news from Meta" in client.get(f"{PAGE}account?company={second.id}", headers=HTML).text
+    theirs = client.get(f"{PAGE}account?lang=pt_BR", headers=HTML).text
+    for text in ("Avisos da Meta", "qualidade de um modelo", "A Meta diz"):
+        assert text in theirs
+
+
+def tell(flowzz: Flowzz, company: Any, count: int) -> None:
+    row = {"company_id": company.id, "waba_id": "4", "field": "message_template_quality_update", "happened_at": now()}
+    row |= {"subject": "pedido_enviado (pt_BR)", "told": "RED", "before": "GREEN", "reason": "LOW"}
+    with flowzz.store.session() as session:
+        session.execute(insert(account_news), [{**row, "digest": str(place)} for place in range(count)])
+
+
 def test_a_read_one_cannot(client: FlaskClient, flowzz: Flowzz, lojas: tuple[Any, Any]) -> None:
     read = next(row for row in lojas[0].messages() if row["state"] == "read")
     answer = post(client, f"{PAGE}{read['id']}/resend")
@@ -230,10 +255,18 @@ def base_url(app: Flask) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
-@pytest.mark.parametrize("path", [PAGE, f"{PAGE}?state=failed", f"{PAGE}?company=nobody"])
+@pytest.mark.parametrize("path", [PAGE, f"{PAGE}?state=failed", f"{PAGE}?company=nobody", f"{PAGE}account"])
 def test_everybody_can_read_it(
-    browser: Browser, base_url: str, lojas: tuple[Any, Any], width: int, scheme: Any, path: str, tmp_path: Path
+    browser: Browser,
+    base_url: str,
+    flowzz: Flowzz,
+    lojas: tuple[Any, Any],
+    width: int,
+    scheme: Any,
+    path: str,
+    tmp_path: Path,
 ) -> None:
+    tell(flowzz, lojas[0], 3)
     context = browser.new_context(
         viewport={"width": width, "height": 844}, base_url=base_url, color_scheme=scheme, reduced_motion="reduce"
     )

@@ -122,6 +122,26 @@ events = Table(
 )
 """Every webhook as it came, under the connection whose address it came to; it may speak of other senders of the app."""
 
+account_news = Table(
+    "whatsapp_account_news",
+    metadata,
+    _id(),
+    Column("company_id", Text, nullable=False),
+    # Meta's ids: of the business account, and of the kind of news (``field`` of a change).
+    Column("waba_id", Text, nullable=False),
+    Column("field", Text, nullable=False),
+    # The template or number it is about, what is so now and was before, and why; each as Meta words it.
+    Column("subject", Text),
+    Column("told", Text),
+    Column("before", Text),
+    Column("reason", Text),
+    Column("happened_at", UtcDateTime, nullable=False),
+    # The same for a repeat.
+    Column("digest", Text, nullable=False),
+    UniqueConstraint("company_id", "digest", name="uq_whatsapp_account_news_once"),
+)
+"""What Meta told of templates, numbers and the account itself, each thing once."""
+
 user_phones = Table(
     "whatsapp_user_phones",
     metadata,

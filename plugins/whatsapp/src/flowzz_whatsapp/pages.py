@@ -13,6 +13,7 @@ from flowzz_web.languages import translate as _
 from flowzz_whatsapp.codes import EXPLANATIONS
 from flowzz_whatsapp.configuration import WhatsAppSettings
 from flowzz_whatsapp.listing import list_messages
+from flowzz_whatsapp.news import count_news, list_news
 from flowzz_whatsapp.resending import may_resend, resend
 from flowzz_whatsapp.states import State
 
@@ -34,6 +35,7 @@ _TONES = {
 def messages_blueprint() -> Blueprint:
     blueprint = Blueprint("whatsapp", __name__, template_folder="templates")
     blueprint.add_url_rule("/", view_func=messages)
+    blueprint.add_url_rule("/account", view_func=account)
     blueprint.add_url_rule("/<int:number>/resend", view_func=send_again, methods=["POST"])
     return blueprint
 
@@ -53,12 +55,44 @@ def state_words() -> dict[State, str]:
     }
 
 
+def news_words() -> dict[str, str]:
+    """What Meta's news are about, as people read it; other kinds go by Meta's own name."""
+    return {
+        "message_template_status_update": _("status of a template"),
+        "message_template_quality_update": _("quality of a template"),
+        "message_template_components_update": _("text of a template"),
+        "template_category_update": _("category of a template"),
+        "phone_number_quality_update": _("quality of a number"),
+        "phone_number_name_update": _("name of a number"),
+        "account_update": _("the account"),
+        "account_review_update": _("review of the account"),
+        "account_alerts": _("alert about the account"),
+        "business_capability_update": _("limits of the account"),
+    }
+
+
+def account() -> str:
+    """What Meta told of templates, numbers and the account."""
+    store = the_flowzz().store
+    company, offset = request.args.get("company") or None, _offset()
+    return render_template(
+        "whatsapp_account.html",
+        companies={company.id: company.name for company in store.companies()},
+        company=company,
+        words=news_words(),
+        rows=list_news(store, company_id=company, offset=offset, limit=PAGE),
+        total=count_news(store, company),
+        offset=offset,
+        limit=PAGE,
+    )
+
+
 def messages() -> str:
     store = the_flowzz().store
     companies = {company.id: company.name for company in store.companies()}
     company = request.args.get("company") or None
     state = _state(request.args.get("state"))
-    offset = min(max(0, request.args.get("offset", 0, type=int)), MOST_OFFSET)
+    offset = _offset()
     page = list_messages(store, company_id=company, state=state, offset=offset, limit=PAGE)
     return render_template(
         "whatsapp_messages.html",
@@ -73,6 +107,7 @@ def messages() -> str:
         may_resend=may_resend,
         keep_days=WhatsAppSettings.load().keep_days,
         explanations=EXPLANATIONS,
+        news=count_news(store, company),
     )
 
 
@@ -89,6 +124,10 @@ def send_again(number: int) -> ResponseReturnValue:
         flowzz.store.record_audit(actor, "whatsapp.resend", str(number), {"job": job_id})
         flash(_("The message is sent again by job %(id)s.", id=job_id), "done")
     return redirect(own_path(request.form.get("back", "")) or url_for(".messages"), code=303)
+
+
+def _offset() -> int:
+    return min(max(0, request.args.get("offset", 0, type=int)), MOST_OFFSET)
 
 
 def _state(word: str | None) -> State | None:

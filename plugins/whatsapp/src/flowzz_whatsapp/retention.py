@@ -2,7 +2,7 @@
 
     message at rest for ``keep``  → its content and statuses go, the row stays as a guard
     guard that no job can outlive → the row goes
-    webhook processed, ``keep_webhooks`` old · status of no message of ours · contact silent for ``keep`` → gone
+    status of no message of ours, contact silent, news of Meta, for ``keep`` · webhook, for ``keep_webhooks`` → it goes
 
 A message's row is what keeps a job that runs again from sending again, so it stays until every job that could has been
 forgotten. What still needs its content keeps it: a message that waits, is on its way, is held, or whose outcome nobody
@@ -25,7 +25,7 @@ from flowzz.jobs.duplicates import Unique
 from flowzz.jobs.payload import Payload, Result
 from flowzz.settings import Settings
 from flowzz_whatsapp.configuration import WhatsAppSettings
-from flowzz_whatsapp.models import contacts, events, messages, statuses
+from flowzz_whatsapp.models import account_news, contacts, events, messages, statuses
 from flowzz_whatsapp.states import AT_REST, State
 from flowzz_whatsapp.webhooks import WEBHOOK_QUEUE
 
@@ -67,7 +67,7 @@ class DeleteOld(Payload):
 
 class Deleted(Result):
     """How many messages lost their ``contents``, and how many ``messages``, ``statuses``, ``webhooks``, ``contacts``
-    went. Statuses that went with their message's content are not counted.
+    and ``news`` went. Statuses that went with their message's content are not counted.
     """
 
     contents: int = 0
@@ -75,6 +75,7 @@ class Deleted(Result):
     statuses: int = 0
     webhooks: int = 0
     contacts: int = 0
+    news: int = 0
 
 
 @job(DELETE_JOB, queue=WEBHOOK_QUEUE, timeout=timedelta(minutes=15), duplicates=Unique(by=()))
@@ -85,12 +86,14 @@ def delete_old(ctx: JobContext, data: DeleteOld) -> Deleted:
     """
     kept, at = WhatsAppSettings.load(), now()
     guards, silent = _is_no_guard(at - guarded_for(ctx.settings, kept)), contacts.c.last_incoming_at < at - kept.keep
+    told = account_news.c.happened_at
     steps: dict[str, Chunk] = {
         "contents": _blanking(at - kept.keep),
         "messages": _deleting(CHUNK, messages, guards, by=messages.c.created_at),
         "statuses": _deleting(CHUNK, statuses, _is_loose(at - kept.keep), by=statuses.c.id),
         "webhooks": _deleting(LARGE_CHUNK, events, _is_processed(at - kept.keep_webhooks), by=events.c.arrived_at),
         "contacts": _deleting(CHUNK, contacts, silent, by=contacts.c.last_incoming_at),
+        "news": _deleting(CHUNK, account_news, told < at - kept.keep, by=told),
     }
     return Deleted(**{name: _in_chunks(ctx, chunk) for name, chunk in steps.items()})
 

@@ -6,6 +6,7 @@ and left out; the rest counts.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,22 @@ from flowzz_whatsapp.codes import GraphError
 
 LONGEST_ID = 512
 MOST_PROBLEMS = 20
+NEWS = ("message_template_", "template_", "phone_number_", "account_", "business_")
+"""How fields begin that speak of templates, numbers and the account; others may hold what people wrote."""
+_NEWS_WORDS = {
+    "subject": ("message_template_name", "display_phone_number", "phone_number"),
+    "told": ("event", "new_quality_score", "new_category", "decision", "alert_type"),
+    "before": ("previous_quality_score", "previous_category", "old_limit"),
+    "reason": (
+        "reason",
+        "rejection_reason",
+        "current_limit",
+        "violation_info.violation_type",
+        "ban_info.waba_ban_state",
+        "alert_description",
+    ),
+}
+"""Where Meta says it. ASSUMPTION but for ``event``, ``reason`` and the template's name (reference §7.6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +62,36 @@ class Incoming:
     name: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class AccountNews:
+    """What happened to a template, a number or the account, in Meta's words; ``digest`` is the same for a repeat."""
+
+    waba_id: str
+    field: str
+    digest: str
+    happened_at: datetime | None
+    subject: str | None
+    told: str | None
+    before: str | None
+    reason: str | None
+
+
 @dataclass(slots=True)
 class Updates:
     """Everything of one POST."""
 
     statuses: list[StatusUpdate] = field(default_factory=list)
     incoming: list[Incoming] = field(default_factory=list)
+    news: list[AccountNews] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     @property
     def phone_number_ids(self) -> set[str]:
         return {one.phone_number_id for one in self.statuses} | {one.phone_number_id for one in self.incoming}
+
+    @property
+    def waba_ids(self) -> set[str]:
+        return {one.waba_id for one in self.news}
 
     @property
     def problem(self) -> str | None:
@@ -74,10 +110,38 @@ def read_updates(body: bytes) -> Updates:
     if not isinstance(document, Mapping):
         raise ValueError(f"expected a JSON object, got {type(document).__name__}")
     found = Updates()
-    for change in (change for entry in _maps(document, "entry") for change in _maps(entry, "changes")):
-        if change.get("field") == "messages":
-            _read_value(_map(change, "value"), found)
+    for entry in _maps(document, "entry"):
+        for change in _maps(entry, "changes"):
+            kind = _text(change.get("field")) or ""
+            if kind == "messages":
+                _read_value(_map(change, "value"), found)
+            elif kind.startswith(NEWS):
+                _read_news(entry, kind, _map(change, "value"), found)
     return found
+
+
+def _read_news(entry: Mapping[str, Any], kind: str, value: Mapping[str, Any], found: Updates) -> None:
+    waba_id = _text(entry.get("id"))
+    if waba_id is None:
+        found.problems.append(f"a {kind} without the id of its account")
+        return
+    words = {name: _first(value, *keys) for name, keys in _NEWS_WORDS.items()}
+    if words["subject"] and (language := _text(value.get("message_template_language"))):
+        words["subject"] = f"{words['subject']} ({language})"
+    if words["reason"] == "NONE":
+        words["reason"] = None
+    said = json.dumps([waba_id, kind, entry.get("time"), value], sort_keys=True)
+    digest = hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
+    found.news.append(AccountNews(waba_id, kind, digest, moment_of(entry.get("time")), **words))
+
+
+def _first(value: Mapping[str, Any], *keys: str) -> str | None:
+    """The first text under these keys; ``a.b`` is ``b`` in the object ``a``."""
+    for key in keys:
+        outer, _, inner = key.rpartition(".")
+        if text := _text((_map(value, outer) if outer else value).get(inner)):
+            return text
+    return None
 
 
 def _read_value(value: Mapping[str, Any], found: Updates) -> None:

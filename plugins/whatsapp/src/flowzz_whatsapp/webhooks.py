@@ -27,6 +27,7 @@ from flowzz.plugins.contributions import EnqueuePort, WebhookReply, WebhookReque
 from flowzz.store.bulk import insert_missing, upsert
 from flowzz_whatsapp.connection import PLUGIN, WhatsAppConnection
 from flowzz_whatsapp.models import contacts, events, statuses
+from flowzz_whatsapp.news import store_news
 from flowzz_whatsapp.numbers import match_key
 from flowzz_whatsapp.reconciling import attach
 from flowzz_whatsapp.updates import Incoming, StatusUpdate, Updates, read_updates
@@ -182,12 +183,16 @@ def process(store: StorePort, event: Row) -> ProcessedWebhook:
         found = read_updates(event["body"])
     except ValueError as error:
         found = Updates(problems=[str(error)])
-    owners = _owners(store, event, found)
+    owners = _owners(store, event, found, "phone_number_id", found.phone_number_ids)
+    told = _owners(store, event, found, "waba_id", found.waba_ids)
     with store.session() as session:
         for company_id in sorted(owners):
             said, incoming = _of_senders(found, owners[company_id])
             insert_missing(session, statuses, _status_rows(company_id, said), _STATUS_KEY)
             _store_contacts(session, company_id, incoming)
+        for company_id in sorted(told):
+            news = [one for one in found.news if one.waba_id in told[company_id]]
+            store_news(session, company_id, news, event["arrived_at"])
     attached = 0
     with store.session() as session:
         for company_id in sorted(owners):
@@ -209,27 +214,33 @@ def store_statuses(store: StorePort, company_id: str, said: Sequence[StatusUpdat
     return news
 
 
-def _owners(store: StorePort, event: Row, found: Updates) -> dict[str, set[str]]:
-    """Company to the senders that the event speaks of and that are its own; what nobody has is named as a problem."""
-    wanted = found.phone_number_ids
+def _owners(store: StorePort, event: Row, found: Updates, field: str, wanted: set[str]) -> dict[str, set[str]]:
+    """Company to those of the ``wanted`` senders or accounts that are its own, by a ``field`` of its connection.
+
+    What nobody has is named as a problem.
+    """
     if not wanted:
         return {}
     try:
         receiver = store.connection_by_id(event["connection_id"])
     except NotFound:
-        found.problems.append("the connection it came to was removed")
+        removed = "the connection it came to was removed"
+        found.problems += [] if removed in found.problems else [removed]
         return {}
     secret = receiver.configured(WhatsAppConnection).app_secret.get_secret_value()
     owners: dict[str, set[str]] = {}
     known = (
-        [receiver] if wanted == {receiver.config["phone_number_id"]} else store.connections(PLUGIN, active_only=False)
+        # An account may be several connections': each of its numbers is one.
+        [receiver]
+        if field == "phone_number_id" and wanted == {receiver.config[field]}
+        else store.connections(PLUGIN, active_only=False)
     )
     for connection in known:
-        sender = connection.config["phone_number_id"]
-        if sender in wanted and compare_digest(connection.secrets["app_secret"].get_secret_value(), secret):
-            owners.setdefault(connection.company_id, set()).add(sender)
-    for sender in sorted(wanted - {sender for senders in owners.values() for sender in senders}):
-        found.problems.append(f"no connection of this app has the phone number id {sender}")
+        value = connection.config[field]
+        if value in wanted and compare_digest(connection.secrets["app_secret"].get_secret_value(), secret):
+            owners.setdefault(connection.company_id, set()).add(value)
+    for value in sorted(wanted - {value for values in owners.values() for value in values}):
+        found.problems.append(f"no connection of this app has the {field.replace('_', ' ')} {value}")
     return owners
 
 

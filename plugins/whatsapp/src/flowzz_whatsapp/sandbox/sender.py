@@ -184,7 +184,8 @@ def _ordered(updates: Iterable[Update], how: Delivery) -> list[Update]:
 def _body(updates: Sequence[Update], how: Delivery) -> bytes:
     """The envelope. What is not ASCII is escaped, as Meta does: serialised anew it has another signature."""
     changes = [_change(sender, some) for sender, some in itertools.groupby(updates, key=lambda one: one.sender)]
-    entries = [{"id": f"4{change['sender'][1:]}", "changes": change["changes"]} for change in changes]
+    at = int(now().timestamp())
+    entries = [{"id": f"4{change['sender'][1:]}", "time": at, "changes": change["changes"]} for change in changes]
     if how.unknown_field:
         entries.append({"id": "0", "changes": [{"field": "something_new", "value": {"à": [1]}}]})
     document: Document = {"object": "whatsapp_business_account", "entry": entries}
