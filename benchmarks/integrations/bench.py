@@ -45,7 +45,9 @@ class Stage:
 class Benchmark:
     """One line of the table.
 
-    - ``prepare``: seeds sandbox and tables and enqueues the jobs; their ids. No worker runs yet; not timed.
+    - ``warm``: enqueues jobs that the worker runs before all else, so that whatever it starts at the first of its kind
+      (the process that forks jobs, with all plugins loaded) is up; their ids. Not timed.
+    - ``prepare``: seeds sandbox and tables and enqueues the jobs; their ids. All queues are paused; not timed.
     - ``check``: after the jobs have ended; raises AssertionError unless the work was really done.
     - ``floors``: the parts that no program could do without, each done alone by the shortest code there is, in seconds;
       called after the measurement, with what ``prepare`` and the jobs left. Their sum is the floor.
@@ -61,6 +63,7 @@ class Benchmark:
     prepare: Callable[[Stage], list[str]]
     check: Callable[[Stage, list[str]], None]
     floors: Mapping[str, Callable[[Stage], float]]
+    warm: Callable[[Stage], list[str]] = field(default=lambda stage: [])
     watch: tuple[str, ...] = ()
     concurrency: int = 10
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
@@ -26,6 +27,7 @@ HERE = Path(__file__).parents[1]
 STARTS_WITHIN_S = 30.0
 ENDS_WITHIN_S = 1800.0
 LOOK_S = 0.02
+WARM_WITHIN = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,7 @@ def measure(benchmark: Benchmark, *, scale: float, database_url: str | None) -> 
         sandbox = stack.enter_context(_sandbox(folder))
         http = stack.enter_context(httpx.Client(timeout=60))
         stage = Stage(app, f"{sandbox}/{benchmark.plugin}", http, size)
-        jobs = benchmark.prepare(stage)
-        wall, used = _work(benchmark, app, jobs, valkey.url, database_url, folder)
+        jobs, wall, used = _work(benchmark, stage, valkey.url, database_url, folder)
         benchmark.check(stage, jobs)
         floors = {name: floor(stage) for name, floor in benchmark.floors.items()}
     floor = sum(floors.values())
@@ -92,27 +93,32 @@ def measure(benchmark: Benchmark, *, scale: float, database_url: str | None) -> 
 
 
 def _work(
-    benchmark: Benchmark, app: Flowzz, jobs: list[str], redis_url: str, database_url: str | None, folder: Path
-) -> tuple[float, dict[str, Any]]:
-    """The seconds from a ready worker to the end of the last job, and what the worker says of itself."""
+    benchmark: Benchmark, stage: Stage, redis_url: str, database_url: str | None, folder: Path
+) -> tuple[list[str], float, dict[str, Any]]:
+    """The jobs, the seconds from a ready worker to the end of the last of them, and what the worker says of itself."""
+    app = stage.app
     environment = _environment(REDIS_URL=redis_url, DATABASE_URL=database_url or "")
     command = [sys.executable, "-m", "integrations.worker", str(app.settings.home), str(benchmark.concurrency)]
-    queues = list(benchmark.watch) or sorted({app.queues.job(job_id).queue for job_id in jobs})
-    for queue in queues:
-        app.queues.pause(queue, "the benchmark begins when the worker is ready")
     with (folder / "worker.log").open("w") as log:
         worker = subprocess.Popen(command, cwd=HERE, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
         try:
             _say_ready(worker.stdout)
+            for job_id in benchmark.warm(stage):
+                app.queues.wait(job_id, WARM_WITHIN)
+            everything = sorted({job.queue for job in app.plugins.jobs.values()})
+            for queue in everything:
+                app.queues.pause(queue, "the benchmark begins when all its jobs are there")
+            jobs = benchmark.prepare(stage)
+            watched = list(benchmark.watch) or sorted({app.queues.job(job_id).queue for job_id in jobs})
             began = time.perf_counter()
-            for queue in queues:
+            for queue in everything:
                 app.queues.resume(queue)
-            _wait_until_empty(app, queues)
+            _wait_until_empty(app, watched)
             wall = time.perf_counter() - began
         finally:
             worker.terminate()
             said, _ = worker.communicate(timeout=60)
-    return wall, json.loads(said.strip().splitlines()[-1])
+    return jobs, wall, json.loads(said.strip().splitlines()[-1])
 
 
 def _say_ready(stream: IO[str] | None) -> None:

@@ -136,6 +136,7 @@ def _write(ctx: JobContext, data: GenerateReport, settings: ReportSettings, repo
             sources=sources,
             generated_at=local(now()),
             progress=_reading(ctx),
+            lists=data.format is not Format.PDF,
         )
         document = BUILDERS[data.report_type](inquiry)
         for notice in document.notices:

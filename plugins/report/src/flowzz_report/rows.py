@@ -7,7 +7,7 @@ All counting and adding up happens in the database, on SQLite as on PostgreSQL. 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -48,7 +48,8 @@ class Rows:
     """``c`` holds the columns to query. ``since`` begins earlier than the period, for what came before it.
 
     ``kept`` is for rows that many queries go over: SQLite then works the sources' selects out once, into a temporary
-    table, instead of once a query. It is gone when the session's transaction is rolled back.
+    table, instead of once a query. It is gone when the session's transaction is rolled back. ``only`` names the columns
+    that anybody will ask for, ``month`` among them (default: all); the others are then not carried along.
     """
 
     def __init__(
@@ -62,18 +63,20 @@ class Rows:
         where: Mapping[str, Condition] | None = None,
         since: datetime | None = None,
         kept: bool = False,
+        only: Collection[str] | None = None,
     ) -> None:
         self.session = session
         self.topic = topic
         self._period = period
         given = union_of(topic, sources, company_id, since or period.start, period.end)
         moment = given.c[topic.moment]
-        parts = [given.c[name] for name in topic.columns if name != "currency"]
+        parts = [given.c[name] for name in topic.columns if name != "currency" and (only is None or name in only)]
+        if only is None or "month" in only:
+            parts.append(self._month(moment).label("month"))
         inner = select(
             *parts,
             func.coalesce(given.c.currency, HOME_CURRENCY).label("currency"),
             self._day(moment).label("day"),
-            self._month(moment).label("month"),
         )
         for name, condition in (where or {}).items():
             if name in topic.columns:

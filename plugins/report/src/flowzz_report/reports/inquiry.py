@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -20,7 +20,10 @@ from flowzz_report.wording import counted
 
 @dataclass(frozen=True, slots=True)
 class Inquiry:
-    """One report to make. ``sources`` holds those of each topic; ``progress`` is told a fraction of the reading."""
+    """One report to make. ``sources`` holds those of each topic; ``progress`` is told a fraction of the reading.
+
+    ``lists`` is False when the file will not show every row, so that nothing needs to be read for that.
+    """
 
     session: Session
     company_id: str
@@ -31,6 +34,7 @@ class Inquiry:
     sources: Mapping[str, Sequence[DataSource]]
     generated_at: datetime
     progress: Callable[[float, str], None]
+    lists: bool = True
     notices: list[str] = field(default_factory=list)
 
     def has(self, topic: Topic) -> bool:
@@ -41,7 +45,13 @@ class Inquiry:
         if not self.has(topic):
             raise Permanent(missing(topic))
 
-    def rows(self, topic: Topic, period: Period | None = None, since: datetime | None = None) -> Rows:
+    def rows(
+        self,
+        topic: Topic,
+        period: Period | None = None,
+        since: datetime | None = None,
+        only: Collection[str] | None = None,
+    ) -> Rows:
         where = {} if since else self.filters.where
         return Rows(
             self.session,
@@ -52,6 +62,7 @@ class Inquiry:
             where=where,
             since=since,
             kept=period is None and since is None,
+            only=only,
         )
 
     def in_one_currency(self, rows: Rows, wanted: str | None = None, *, what: str = "linhas") -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from sqlalchemy import func
 
@@ -17,6 +18,7 @@ from flowzz_report.reports.measures import (
     UNNAMED,
     Measures,
     Sums,
+    added_up,
     measured,
     sums_of,
     topped,
@@ -49,25 +51,51 @@ LISTED = (
     "utm_term",
 )
 
+SUMMED = (
+    "status",
+    "state",
+    "counts",
+    "amount",
+    "quantity",
+    "product",
+    "client",
+    "client_key",
+    "uf",
+    "payment_method",
+    "utm_source",
+    "utm_medium",
+    "utm_campaign",
+)
+"""What the figures and tables are made of."""
+
 
 def build(inquiry: Inquiry) -> Document:
     """Raises Permanent when no source of sales is installed."""
     inquiry.require(SALES)
-    rows = inquiry.rows(SALES)
+    is_long = inquiry.period.days > DAYS_IN_PDF
+    only = (*SUMMED, "month") if is_long else SUMMED
+    rows = inquiry.rows(SALES, only=None if inquiry.lists else only)
     currency = inquiry.in_one_currency(rows, what="pedidos")
     sums = sums_of(rows)
     if sums.without_amount:
         said = counted(sums.without_amount, "venda não tem", "vendas não têm")
         inquiry.notices.append(f"{said} valor informado: conta nas quantidades, não na receita nem no ticket médio.")
     inquiry.progress(0.2, "totals")
+    statuses = sorted(measured(rows, rows.c.state, rows.c.status), key=lambda row: (-row[2].orders, str(row[1])))
+    makers: Mapping[str, Callable[[], Table]] = {
+        "by day": lambda: _by_day(rows, inquiry, sums),
+        **({"by month": lambda: _by_month(rows, inquiry, sums)} if is_long else {}),
+        "by state": lambda: _by_state(statuses, sums),
+        "by status": lambda: _by_status(statuses, sums),
+        "by product": lambda: _by_product(rows, sums),
+        "by client": lambda: _by_client(rows),
+        "by utm": lambda: _by_utm(rows, sums),
+        "by payment": lambda: _by_payment(rows, sums),
+    }
     tables: list[Table] = []
-    for at, make in enumerate(
-        (_by_day, _by_month, _by_state, _by_status, _by_product, _by_client, _by_utm, _by_payment)
-    ):
-        table = make(rows, inquiry, sums)
-        if table is not None:
-            tables.append(table)
-        inquiry.progress(0.3 + 0.08 * at, make.__name__.strip("_").replace("_", " "))
+    for at, (name, make) in enumerate(makers.items()):
+        tables.append(make())
+        inquiry.progress(0.3 + 0.08 * at, name)
     return Document(
         kind="sales",
         title="Relatório de vendas",
@@ -78,7 +106,7 @@ def build(inquiry: Inquiry) -> Document:
         report_id=inquiry.report_id,
         figures=_figures(inquiry, rows, sums, currency),
         tables=tuple(tables),
-        listing=_listing(rows, sums),
+        listing=_listing(inquiry, rows, sums),
         notices=tuple(inquiry.notices),
         filters=inquiry.described_filters,
         sources=inquiry.source_titles,
@@ -114,9 +142,7 @@ def _by_day(rows: Rows, inquiry: Inquiry, sums: Sums) -> Table:
     )
 
 
-def _by_month(rows: Rows, inquiry: Inquiry, sums: Sums) -> Table | None:
-    if inquiry.period.days <= DAYS_IN_PDF:
-        return None
+def _by_month(rows: Rows, inquiry: Inquiry, sums: Sums) -> Table:
     found = {row[0]: row[1] for row in measured(rows, rows.c.month)}
     months: list[date] = list(dict.fromkeys(day.replace(day=1) for day in inquiry.period.each_day()))
     return Table(
@@ -128,8 +154,11 @@ def _by_month(rows: Rows, inquiry: Inquiry, sums: Sums) -> Table | None:
     )
 
 
-def _by_state(rows: Rows, _inquiry: Inquiry, sums: Sums) -> Table:
-    found = {row[0]: row[1] for row in measured(rows, rows.c.state)}
+def _by_state(statuses: Sequence[tuple[Any, ...]], sums: Sums) -> Table:
+    of_state: dict[str | None, list[Sums]] = {}
+    for state, _, each in statuses:
+        of_state.setdefault(state, []).append(each)
+    found = {state: added_up(parts) for state, parts in of_state.items()}
     order = [*(state for state in STATES if state in found), *(state for state in found if state not in STATES)]
     return Table(
         name="Situação",
@@ -149,8 +178,7 @@ def _by_state(rows: Rows, _inquiry: Inquiry, sums: Sums) -> Table:
     )
 
 
-def _by_status(rows: Rows, _inquiry: Inquiry, sums: Sums) -> Table:
-    found = sorted(measured(rows, rows.c.state, rows.c.status), key=lambda row: (-row[2].orders, str(row[1])))
+def _by_status(statuses: Sequence[tuple[Any, ...]], sums: Sums) -> Table:
     return Table(
         name="Status",
         title="Status de origem",
@@ -160,12 +188,12 @@ def _by_status(rows: Rows, _inquiry: Inquiry, sums: Sums) -> Table:
             Column("Pedidos", "integer", total=True, width=10),
             Column("Valor", "money", total=True, width=16),
         ),
-        rows=[(status or UNNAMED, state_name(state), each.orders, each.amount) for state, status, each in found],
+        rows=[(status or UNNAMED, state_name(state), each.orders, each.amount) for state, status, each in statuses],
         total=("Total", "", sums.orders, sums.amount),
     )
 
 
-def _by_product(rows: Rows, _inquiry: Inquiry, sums: Sums) -> Table:
+def _by_product(rows: Rows, sums: Sums) -> Table:
     found = measured(rows, rows.c.product)
     return Table(
         name="Produtos",
@@ -187,7 +215,7 @@ def _by_product(rows: Rows, _inquiry: Inquiry, sums: Sums) -> Table:
     )
 
 
-def _by_client(rows: Rows, inquiry: Inquiry, _sums: Sums) -> Table:
+def _by_client(rows: Rows) -> Table:
     measures = Measures(rows)
     key = rows.c.client_key
     known = rows.query(func.max(rows.c.client), func.max(rows.c.uf), func.max(rows.c.day), *measures.columns).where(
@@ -219,7 +247,7 @@ def _by_client(rows: Rows, inquiry: Inquiry, _sums: Sums) -> Table:
     )
 
 
-def _by_utm(rows: Rows, _inquiry: Inquiry, sums: Sums) -> Table:
+def _by_utm(rows: Rows, sums: Sums) -> Table:
     found = measured(rows, rows.c.utm_source, rows.c.utm_medium, rows.c.utm_campaign)
     keyed = [((source, medium, campaign), each) for source, medium, campaign, each in found]
     shown = [
@@ -244,7 +272,7 @@ def _by_utm(rows: Rows, _inquiry: Inquiry, sums: Sums) -> Table:
     )
 
 
-def _by_payment(rows: Rows, _inquiry: Inquiry, sums: Sums) -> Table:
+def _by_payment(rows: Rows, sums: Sums) -> Table:
     found = measured(rows, rows.c.payment_method)
     return Table(
         name="Pagamento",
@@ -259,7 +287,7 @@ def state_name(state: str | None) -> str:
     return STATES.get(state or "unknown", state or STATES["unknown"])
 
 
-def _listing(rows: Rows, sums: Sums) -> Listing:
+def _listing(inquiry: Inquiry, rows: Rows, sums: Sums) -> Listing:
     columns = tuple(
         Column(
             SALES.columns[name].title,
@@ -269,7 +297,7 @@ def _listing(rows: Rows, sums: Sums) -> Listing:
         )
         for name in LISTED
     )
-    quantity = rows.one(rows.query(func.sum(rows.c.quantity)))[0]
+    quantity = rows.one(rows.query(func.sum(rows.c.quantity)))[0] if inquiry.lists else None
     sum_of = {"amount": sums.amount, "quantity": whole_or_none(quantity)}
     when, state = LISTED.index("ordered_at"), LISTED.index("state")
 
