@@ -79,7 +79,7 @@ def test_a_killed_worker_loses_nothing(
         asked = upstream.stats()["byPage"]
         assert sorted(asked, key=int) == [str(page) for page in range(1, PAGES + 1)]
         again = [page for page, times in asked.items() if times > 1]
-        assert len(again) <= 1, "only the page it was killed at is asked for again"
+        assert len(again) <= 2, "only the page it was killed at, and the one read ahead, are asked for again"
 
 
 def rows(company: Any) -> dict[str, dict[str, Any]]:

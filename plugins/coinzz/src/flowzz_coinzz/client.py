@@ -104,9 +104,8 @@ class CoinzzClient:
             raise TransientError(f"GET {path}: {_fault(error)}") from error
         if _stumbled(response):
             raise TransientError(f"GET {path}: Coinzz answered {response.status_code}: {self._excerpt(response)}")
-        self._refuse(response, path)
         try:
-            return Answer(response.status_code, _json(response), self._excerpt(response))
+            return self._believed(response, path)
         except ValueError as error:
             raise TransientError(f"GET {path}: the answer is broken JSON ({error})") from None
 
@@ -124,9 +123,8 @@ class CoinzzClient:
             raise UnknownOutcome(f"POST {path}: {_fault(error)}; it may have been processed") from error
         if _stumbled(response):
             raise UnknownOutcome(f"POST {path}: Coinzz answered {response.status_code}; it may have been processed")
-        self._refuse(response, path)
         try:
-            return Answer(response.status_code, _json(response), self._excerpt(response))
+            return self._believed(response, path)
         except ValueError as error:
             raise UnknownOutcome(f"POST {path}: accepted, but the answer is broken JSON ({error})") from None
 
@@ -150,8 +148,16 @@ class CoinzzClient:
                 self._wait(self._next_call - begin)
             self._next_call = max(begin, self._next_call) + self.settings.pause.total_seconds()
 
+    def _believed(self, response: httpx.Response, path: str) -> Answer:
+        """The answer, when it is a 2xx that is JSON and no ``success: false``. ValueError when its JSON is broken."""
+        self._refuse(response, path)
+        document = _json(response)
+        if _said_no(document):
+            raise _refusal(response.status_code, path, response, self._excerpt(response))
+        return Answer(response.status_code, document, self._excerpt(response))
+
     def _refuse(self, response: httpx.Response, path: str) -> None:
-        """Raises for everything but a 2xx that is JSON and no ``success: false``."""
+        """Raises for everything but a 2xx that says it is JSON."""
         status = response.status_code
         if status == httpx.codes.TOO_MANY_REQUESTS:
             raise Throttled(retry_after(response.headers.get("Retry-After")))
@@ -172,7 +178,7 @@ class CoinzzClient:
             raise WrongEndpoint(
                 f"{path}: expected JSON from Coinzz, got {came} with status {status}; check the base URL and the path"
             )
-        if not 200 <= status < 300 or _said_no(response):
+        if not 200 <= status < 300:
             raise _refusal(status, path, response, self._excerpt(response))
 
     def _excerpt(self, response: httpx.Response) -> str:
@@ -203,11 +209,7 @@ def _refusal(status: int, path: str, response: httpx.Response, excerpt: str) -> 
     return Refused(f"{path}: Coinzz refused ({status}): {said or excerpt}{f' ({detail})' if detail else ''}", fields)
 
 
-def _said_no(response: httpx.Response) -> bool:
-    try:
-        document = _json(response)
-    except ValueError:
-        return False
+def _said_no(document: Any) -> bool:
     return isinstance(document, Mapping) and str(document.get("success", True)).lower() in ("false", "0")
 
 

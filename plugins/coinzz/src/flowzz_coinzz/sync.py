@@ -1,20 +1,24 @@
 """The hourly sync: pending webhooks first, then, where the pull is on, the sales that changed since last time.
 
 A page is one transaction; only then the checkpoint moves on. So a run that crashed, was throttled or stopped goes
-on at its page, and a page read twice changes nothing. The watermark is the moment *before* the run asked for its
-first page, and each run looks ``OVERLAP`` further back, so nothing falls between two runs.
+on at its page, and a page read twice changes nothing. While a page is stored the next one is asked for already; a run
+that ends in between throws it away. The watermark is the moment *before* the run asked for its first page, and each
+run looks ``OVERLAP`` further back, so nothing falls between two runs.
 """
 
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
+from pydantic_core import to_json
 from sqlalchemy import func, select
 
 from flowzz.clock import now
@@ -165,23 +169,31 @@ class _Run:
     def read(self, cursor: Cursor) -> Cursor:
         """Read until the last page, and again from the first when rows were missed; the cursor after the last page."""
         since = datetime.fromisoformat(cursor.updated_from) if cursor.updated_from else None
+        ahead = _Ahead(self.client, since)
+        while True:
+            cursor = self._all_pages(cursor, ahead)
+            missing = self._missing(cursor)
+            if missing <= 0 or cursor.turn >= PASSES:
+                return cursor
+            self.ctx.log(f"rows shifted between pages and {missing} were missed; reading the pages again")
+            cursor = replace(cursor, page=1, turn=cursor.turn + 1)
+            self.ctx.save_checkpoint(asdict(cursor))
+
+    def _all_pages(self, cursor: Cursor, ahead: _Ahead) -> Cursor:
+        """From the cursor's page to the last one; the cursor after it."""
         previous: list[Any] | None = None
         while True:
             self._look_up(cursor)
-            fetched_at = now()
-            page = sales_page(self.client, cursor.page, since)
-            repeats = bool(page.rows) and page.rows == previous and page.pages is None
-            if repeats:
+            page, fetched_at = ahead.page(cursor.page)
+            if page.rows and page.rows == previous and page.pages is None:
                 self.ctx.log(f"page {cursor.page} is page {cursor.page - 1} again: Coinzz ignores the page number")
-            else:
-                cursor = self._stored(cursor, page, fetched_at)
-            if repeats or page.is_last or cursor.page > MAX_PAGES:
-                missing = self._missing(cursor)
-                if missing <= 0 or cursor.turn >= PASSES:
-                    return cursor
-                self.ctx.log(f"rows shifted between pages and {missing} were missed; reading the pages again")
-                cursor = replace(cursor, page=1, turn=cursor.turn + 1)
-                self.ctx.save_checkpoint(asdict(cursor))
+                return cursor
+            is_last = page.is_last or cursor.page >= MAX_PAGES
+            if not is_last:
+                ahead.ask_for(cursor.page + 1)
+            cursor = self._stored(cursor, page, fetched_at)
+            if is_last:
+                return cursor
             previous = page.rows
 
     def _look_up(self, cursor: Cursor) -> None:
@@ -220,6 +232,39 @@ class _Run:
         return cursor.total - _seen_by(self.ctx.store, self.company_id, cursor) - cursor.bad_rows
 
 
+class _Ahead:
+    """Pages of sales, of which one may be asked for before it is needed."""
+
+    def __init__(self, client: CoinzzClient, since: datetime | None) -> None:
+        self._client = client
+        self._since = since
+        self._asked: tuple[int, Future[tuple[SalesPage, datetime]]] | None = None
+
+    def ask_for(self, number: int) -> None:
+        """Begin to read page ``number``; what goes wrong is raised by ``page``."""
+        answer: Future[tuple[SalesPage, datetime]] = Future()
+        self._asked = number, answer
+        # A daemon: neither a sync that ends early nor a worker that stops waits for an answer nobody needs.
+        threading.Thread(target=self._answer, args=(number, answer), name="coinzz-page", daemon=True).start()
+
+    def page(self, number: int) -> tuple[SalesPage, datetime]:
+        """The page, and when it was asked for. Raises like ``sales_page``."""
+        if self._asked is None or self._asked[0] != number:
+            return self._read(number)
+        (_, answer), self._asked = self._asked, None
+        return answer.result()
+
+    def _answer(self, number: int, answer: Future[tuple[SalesPage, datetime]]) -> None:
+        try:
+            answer.set_result(self._read(number))
+        except BaseException as error:  # noqa: BLE001 - it is raised where the page is waited for
+            answer.set_exception(error)
+
+    def _read(self, number: int) -> tuple[SalesPage, datetime]:
+        asked_at = now()
+        return sales_page(self._client, number, self._since), asked_at
+
+
 def _sightings(rows: list[Any], fetched_at: datetime) -> tuple[list[Sighting], list[str]]:
     """The rows that are orders, and what could not be read, each with the row's place on its page."""
     sightings: list[Sighting] = []
@@ -233,6 +278,10 @@ def _sightings(rows: list[Any], fetched_at: datetime) -> tuple[list[Sighting], l
 
 
 def _body(row: Any) -> bytes:
+    try:
+        return to_json(row)
+    except ValueError:  # nested deeply, or half a surrogate pair
+        pass
     try:
         return json.dumps(row, default=str, ensure_ascii=False).encode("utf-8", "replace")
     except RecursionError:
