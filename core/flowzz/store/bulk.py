@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Executable, Table
-from sqlalchemy import Row as Inserted
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningInsert
@@ -36,17 +35,14 @@ def upsert(
 
 def insert_missing(session: Session, table: Table, rows: Sequence[Row], key: Sequence[str]) -> int:
     """Insert those ``rows`` whose ``key`` is not there yet; how many they were."""
-    return len(_inserted(session, table, rows, key)) if rows else 0
+    return len(inserted(session, table, rows, key, next(iter(table.primary_key)).name))
 
 
-def insert_new(session: Session, table: Table, row: Row, key: Sequence[str]) -> Inserted[Any] | None:
-    """Insert ``row`` unless its ``key`` is there already; its primary key, or None when it was."""
-    made = _inserted(session, table, [row], key)
-    return made[0] if made else None
-
-
-def _inserted(session: Session, table: Table, rows: Sequence[Row], key: Sequence[str]) -> Sequence[Inserted[Any]]:
-    return session.execute(_filling(table, _dialect(session), tuple(key)), list(rows)).all()
+def inserted(session: Session, table: Table, rows: Sequence[Row], key: Sequence[str], column: str) -> Sequence[Any]:
+    """Insert those ``rows`` whose ``key`` is not there yet; ``column`` of each of them, in no certain order."""
+    if not rows:
+        return ()
+    return session.scalars(_filling(table, _dialect(session), tuple(key), column), list(rows)).all()
 
 
 @lru_cache
@@ -59,8 +55,8 @@ def _upserting(table: Table, dialect: str, columns: Names, key: Names, newer_by:
 
 
 @lru_cache
-def _filling(table: Table, dialect: str, key: Names) -> ReturningInsert[Any]:
-    return _insert(table, dialect).on_conflict_do_nothing(index_elements=list(key)).returning(*table.primary_key)
+def _filling(table: Table, dialect: str, key: Names, column: str) -> ReturningInsert[Any]:
+    return _insert(table, dialect).on_conflict_do_nothing(index_elements=list(key)).returning(table.c[column])
 
 
 def _insert(table: Table, dialect: str) -> postgresql.Insert | sqlite.Insert:

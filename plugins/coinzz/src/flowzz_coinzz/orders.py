@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import bindparam
 
 from flowzz.clock import now
-from flowzz.store.bulk import insert_missing, upsert
+from flowzz.store.bulk import inserted, upsert
 from flowzz_coinzz.models import events, orders
 from flowzz_coinzz.normalise import Kind, Normalised, state_of
 from flowzz_coinzz.ordering import Decision, Effect, decide
@@ -34,6 +34,8 @@ _BOOKKEEPING = frozenset(
     {"id", *KEY, "fingerprint", "state_arrived_at", "suspicious", "pull_run", "first_seen_at", "updated_at"}
 )
 _CONTENT = tuple(column.name for column in orders.columns if column.name not in _BOOKKEEPING)
+
+_NOTHING_KNOWN = {column.name: None for column in orders.columns if column.name != "id"}
 
 
 class Source(StrEnum):
@@ -107,15 +109,19 @@ def _locked(session: Session, company_id: str, numbers: Sequence[str]) -> dict[s
     """The orders' rows, locked. New ones are inserted bare first, so that two first sightings cannot both be first."""
     at = now()
     bare = {"company_id": company_id, "suspicious": False, "first_seen_at": at, "updated_at": at}
-    insert_missing(session, orders, [{**bare, "order_number": number} for number in numbers], KEY)
-    query = (
-        select(orders)
-        .where(orders.c.company_id == company_id, orders.c.order_number.in_(numbers))
-        .order_by(orders.c.order_number)
-        .with_for_update()
-    )
-    found = (dict(row) for row in session.execute(query).mappings())
-    return {row["order_number"]: {name: row[name] for name in row if name != "id"} for row in found}
+    made = inserted(session, orders, [{**bare, "order_number": number} for number in numbers], KEY, "order_number")
+    rows = {number: {**_NOTHING_KNOWN, **bare, "order_number": number} for number in made}
+    known = [number for number in numbers if number not in rows]
+    if known:
+        query = (
+            select(orders)
+            .where(orders.c.company_id == company_id, orders.c.order_number.in_(known))
+            .order_by(orders.c.order_number)
+            .with_for_update()
+        )
+        for row in session.execute(query).mappings():
+            rows[row["order_number"]] = {name: row[name] for name in row if name != "id"}
+    return rows
 
 
 def _last_seen(session: Session, company_id: str, numbers: Sequence[str]) -> dict[tuple[str, str], datetime]:
@@ -137,8 +143,11 @@ def _apply(row: dict[str, Any], seen: dict[tuple[str, str], datetime], sighting:
     """Decide about one sighting and change ``row`` and ``seen`` in place."""
     before = {name: row[name] for name in _CONTENT}
     merged = _merged(before, sighting.order.values)
-    raw = state_of(sighting.order.values).fingerprint
-    decision = _decision(row, seen, sighting, merged, raw)
+    said = state_of(sighting.order.values)
+    raw = said.fingerprint
+    # What is new has nothing but what this sighting says.
+    is_new = row["fingerprint"] is None
+    decision = decide(None, said) if is_new else _decision(row, seen, sighting, merged, raw)
     if decision.sets_state or decision.effect is Effect.REPEATED:
         row.update(merged)
         newest = max(sighting.arrived_at, row["state_arrived_at"] or sighting.arrived_at)
@@ -166,8 +175,6 @@ def _decision(
 ) -> Decision:
     number = sighting.number
     incoming = replace(state_of({**merged, "order_number": number}), fingerprint=raw)
-    if row["fingerprint"] is None:
-        return decide(None, incoming)
     standing = state_of({**row, "order_number": number})
     current = replace(standing, fingerprint=row["fingerprint"])
     if state_of({**merged, "order_number": number}) == standing:
@@ -186,8 +193,8 @@ def _decision(
 
 def _merged(before: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """``before`` with ``values`` over it. An absent or empty value erases nothing, save an explicit un-delete."""
-    given = {name: values[name] for name in before if name in values}
-    return {**before, **{n: v for n, v in given.items() if v is not None or n == "deleted_at"}}
+    given = {n: v for n, v in values.items() if n in before and (v is not None or n == "deleted_at")}
+    return {**before, **given}
 
 
 def _filled(before: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

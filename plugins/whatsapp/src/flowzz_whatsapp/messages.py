@@ -20,7 +20,7 @@ from flowzz.clock import now
 from flowzz.errors import Permanent
 from flowzz.jobs.connection import Connection
 from flowzz.jobs.context import StorePort
-from flowzz.store.bulk import insert_new
+from flowzz.store.bulk import inserted
 from flowzz_whatsapp.client import Taken
 from flowzz_whatsapp.connection import WhatsAppConnection
 from flowzz_whatsapp.models import CONTENT, contacts, messages, statuses
@@ -92,8 +92,8 @@ class MessageLog:
         fresh = _new_row(job_id, data, connection, settings)
 
         def record(session: Session) -> Row:
-            if made := insert_new(session, messages, fresh, ("correlation",)):
-                return {**fresh, "id": made.id, "is_ours": True}
+            if made := inserted(session, messages, [fresh], ("correlation",), "id"):
+                return {**fresh, "id": made[0], "is_ours": True}
             row = _locked(session, fresh["correlation"])
             if row["fingerprint"] != fresh["fingerprint"]:
                 raise Permanent(
