@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
-from typing import IO, Any
 
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
-from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po
 from flask.testing import FlaskClient
 
 import flowzz_web
 from flowzz.store import Role
+from support.catalogues import compiled_texts, texts_once_compiled
 from support.visiting import HTML
 
 FOLDER = Path(flowzz_web.__file__).parent
@@ -40,20 +38,9 @@ def test_every_string_has_a_translation_and_every_translation_a_string(catalog: 
 
 
 def test_the_compiled_catalogue_is_fresh(catalog: Catalog) -> None:
-    compiled = io.BytesIO()
-    write_mo(compiled, catalog)
-    compiled.seek(0)
-    fresh = said_by(compiled)
+    fresh = texts_once_compiled(catalog)
     assert len(fresh) > 100
-    with PO.with_suffix(".mo").open("rb") as file:
-        assert said_by(file) == fresh, "run: pybabel compile -d web/flowzz_web/translations"
-
-
-def said_by(file: IO[bytes]) -> dict[str, Any]:
-    """What a compiled catalogue says, and its plural forms; not which Babel wrote it."""
-    read = read_mo(file)
-    said: dict[str, Any] = {str(message.id): message.string for message in read if message.id}
-    return {**said, "plural forms": read.plural_forms}
+    assert compiled_texts(PO.with_suffix(".mo")) == fresh, "run: pybabel compile -d web/flowzz_web/translations"
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from babel.messages.extract import extract_from_dir
-from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from flask import Flask
 from flask.testing import FlaskClient
@@ -32,6 +30,7 @@ from flowzz_web import create_app
 from flowzz_whatsapp.models import MIGRATIONS, account_news, messages
 from flowzz_whatsapp.plugin import plugin
 from flowzz_whatsapp.states import State
+from support.catalogues import compiled_texts, texts_once_compiled
 from support.chromium import chromium
 from support.serving import serving
 from support.visiting import HTML, PASSWORD, post, sign_in
@@ -231,9 +230,7 @@ def test_every_text_is_translated() -> None:
     for message in catalogue:
         assert message.string, message.id
         assert not list(message.check(catalogue)), message.id
-    compiled = BytesIO()
-    write_mo(compiled, catalogue)
-    assert compiled.getvalue() == file.with_suffix(".mo").read_bytes()
+    assert compiled_texts(file.with_suffix(".mo")) == texts_once_compiled(catalogue)
 
 
 def test_it_speaks_portuguese(client: FlaskClient, lojas: tuple[Any, Any]) -> None:
