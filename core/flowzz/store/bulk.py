@@ -1,8 +1,9 @@
 """Many rows in one statement, on SQLite and PostgreSQL alike.
 
-The statement names the columns only, so it is compiled once. Asked to return keys, SQLAlchemy sends the rows of a call
-as one ``INSERT … VALUES (…), (…)``, and splits it only where a database takes no more values at once. An upsert on
-SQLite asks for none: there one prepared statement run row by row is faster.
+The statement names the columns only, so it is compiled once. Asked to return a column, SQLAlchemy sends the rows of a
+call as one ``INSERT … VALUES (…), (…)``, and splits it only where a database takes no more values at once. An upsert
+asks for nothing: one prepared statement run row by row is faster, on SQLite somewhat, on PostgreSQL (whose driver sends
+them in a pipeline, and would have to take a text with thousands of values apart) several times.
 """
 
 from __future__ import annotations
@@ -50,8 +51,7 @@ def _upserting(table: Table, dialect: str, columns: Names, key: Names, newer_by:
     statement = _insert(table, dialect)
     changed = {name: statement.excluded[name] for name in columns if name not in key}
     newer = None if newer_by is None else table.c[newer_by] <= statement.excluded[newer_by]
-    statement = statement.on_conflict_do_update(index_elements=list(key), set_=changed, where=newer)
-    return statement if dialect == "sqlite" else statement.returning(*table.primary_key)
+    return statement.on_conflict_do_update(index_elements=list(key), set_=changed, where=newer)
 
 
 @lru_cache

@@ -94,7 +94,8 @@ def store_sightings(
     ordered = sorted(sightings, key=lambda sighting: sighting.arrived_at)
     numbers = sorted({sighting.number for sighting in ordered})
     rows = _locked(session, company_id, numbers)
-    seen = _last_seen(session, company_id, numbers)
+    # Of what was just made nothing was seen before.
+    seen = _last_seen(session, company_id, [number for number in numbers if rows[number]["fingerprint"] is not None])
     stored = [_apply(rows[sighting.number], seen, sighting) for sighting in ordered]
     if pull_run is not None:
         for row in rows.values():
@@ -126,6 +127,8 @@ def _locked(session: Session, company_id: str, numbers: Sequence[str]) -> dict[s
 
 def _last_seen(session: Session, company_id: str, numbers: Sequence[str]) -> dict[tuple[str, str], datetime]:
     """When each state of each order was last seen, among the events already processed."""
+    if not numbers:
+        return {}
     query = (
         select(events.c.order_number, events.c.fingerprint, func.max(events.c.arrived_at))
         .where(
