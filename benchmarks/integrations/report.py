@@ -165,7 +165,7 @@ def _selecting(stage: Stage) -> float:
 def _typesetting(stage: Stage) -> float:
     """The finished document set as pages, again: what is measured is the typesetter, in this process."""
     period = Period(date(2026, 1, 1), date(2026, 3, 31))
-    with stage.app.store.snapshot() as session, TemporaryDirectory() as folder:
+    with stage.app.store.snapshot(temporary=True) as session, TemporaryDirectory() as folder:
         inquiry = Inquiry(
             session=session,
             company_id=_company(stage),

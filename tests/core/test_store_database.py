@@ -240,6 +240,19 @@ def test_a_snapshot_sees_one_moment_keeps_no_writer_waiting_and_writes_nothing(s
         assert session.scalar(count) == 2
 
 
+def test_a_snapshot_may_keep_rows_in_a_temporary_table(store: Store) -> None:
+    store.add_company("Before")
+    with store.snapshot(temporary=True) as session:
+        session.execute(text("CREATE TEMPORARY TABLE kept AS SELECT name FROM flowzz_companies"))
+        store.add_company("Meanwhile")
+        assert session.scalars(text("SELECT name FROM kept")).all() == ["Before"]
+        assert session.scalar(text("SELECT count(*) FROM flowzz_companies")) == 1
+        session.rollback()
+    with store.snapshot(temporary=True) as session, pytest.raises(DBAPIError):
+        session.execute(text("SELECT name FROM kept"))
+    store.add_company("After")  # the connection is as it was
+
+
 def test_processes_share_one_new_sqlite_file(home: Path) -> None:
     assert race(write_companies, home, 50, processes=3) == [50, 50, 50]
     store = Store.open(Settings.load(home=home))

@@ -39,8 +39,11 @@ class StorePort(Protocol):
         """
         ...
 
-    def snapshot(self) -> AbstractContextManager[Session]:
-        """A session that only reads, keeps no writer waiting however long it takes, and sees one moment throughout."""
+    def snapshot(self, *, temporary: bool = False) -> AbstractContextManager[Session]:
+        """A session that only reads, keeps no writer waiting however long it takes, and sees one moment throughout.
+
+        With ``temporary`` it may make temporary tables; roll it back in the end.
+        """
         ...
 
     def connection(self, company_id: str, plugin: str) -> Connection:

@@ -89,16 +89,17 @@ class Sessions:
             yield session
 
     @contextmanager
-    def snapshot(self) -> Iterator[Session]:
+    def snapshot(self, *, temporary: bool = False) -> Iterator[Session]:
         """A session that only reads, and sees the database throughout as it was at its first statement.
 
         For reading much, and for figures that must agree with each other. It may take long: on SQLite it neither
-        waits for a writer nor keeps one waiting, on PostgreSQL it is a read-only REPEATABLE READ transaction.
+        waits for a writer nor keeps one waiting, on PostgreSQL it is a read-only REPEATABLE READ transaction. With
+        ``temporary`` it may make temporary tables, which PostgreSQL counts as writing: roll it back in the end.
         """
         with self._reading() as session:
             if self.engine.dialect.name == "postgresql":
                 session.connection(
-                    execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+                    execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": not temporary}
                 )
             yield session
 

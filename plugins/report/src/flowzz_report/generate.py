@@ -125,7 +125,7 @@ def _write(ctx: JobContext, data: GenerateReport, settings: ReportSettings, repo
             if sources[topic.name]
             else missing(topic)
         )
-    with ctx.store.snapshot() as session:
+    with ctx.store.snapshot(temporary=True) as session:
         inquiry = Inquiry(
             session=session,
             company_id=data.empresa_id,

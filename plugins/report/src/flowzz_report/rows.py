@@ -47,7 +47,7 @@ HOME_CURRENCY = "BRL"
 class Rows:
     """``c`` holds the columns to query. ``since`` begins earlier than the period, for what came before it.
 
-    ``kept`` is for rows that many queries go over: SQLite then works the sources' selects out once, into a temporary
+    ``kept`` is for rows that many queries go over: the sources' selects are then worked out once, into a temporary
     table, instead of once a query. It is gone when the session's transaction is rolled back. ``only`` names the columns
     that anybody will ask for, ``month`` among them (default: all); the others are then not carried along.
     """
@@ -82,7 +82,7 @@ class Rows:
             if name in topic.columns:
                 inner = inner.where(as_sql(topic.columns[name], given.c[name], condition))
         self._from: FromClause = inner.subquery(f"{topic.name}_rows")
-        if kept and self._is_sqlite:
+        if kept:
             self._from = _kept(session, inner)
         self.c = self._from.c
         self._only: tuple[ColumnElement[bool], ...] = ()
