@@ -43,4 +43,4 @@ def app(settings: Settings) -> Iterator[Flowzz]:
 @pytest.fixture
 def final(app: Flowzz) -> Callable[[str], JobRecord]:
     """What a job has become, once it has ended."""
-    return lambda job_id: app.queues.wait(job_id, timedelta(seconds=30))
+    return lambda job_id: app.queues.wait(job_id, timedelta(seconds=90))

@@ -226,7 +226,7 @@ class TestThroughTheApp:
         thread = threading.Thread(target=worker.run)
         thread.start()
         try:
-            last = app.queues.wait(ids[-1], timedelta(seconds=20))
+            last = app.queues.wait(ids[-1], timedelta(seconds=90))
         finally:
             worker.stop()
             thread.join(20)

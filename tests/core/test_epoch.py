@@ -117,7 +117,7 @@ def test_workers_introduce_themselves_anew_and_work_on(app: Flowzz, raw: redis.R
         eventually(lambda: losses(raw))
         eventually(lambda: [one.name for one in app.queues.workers()] == [worker.name])
         job_id = app.enqueue("probe.work", {})
-        assert app.queues.wait(job_id, timedelta(seconds=20)).state is JobState.COMPLETED
+        assert app.queues.wait(job_id, timedelta(seconds=90)).state is JobState.COMPLETED
 
 
 def test_schedules_go_on_from_the_last_tick_that_a_scheduler_saw(

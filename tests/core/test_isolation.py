@@ -51,7 +51,7 @@ def worker(app: Flowzz) -> Iterator[Worker]:
 
 @pytest.fixture
 def final(app: Flowzz) -> Callable[[str], JobRecord]:
-    return lambda job_id: app.queues.wait(job_id, timedelta(seconds=20))
+    return lambda job_id: app.queues.wait(job_id, timedelta(seconds=90))
 
 
 def message(job: JobRecord) -> str:
@@ -170,7 +170,7 @@ def test_processes_die_with_a_killed_worker_and_their_jobs_run_again(app: Flowzz
     with role("worker", home, url, PROBE_PLUGIN="rough"):
         eventually(lambda: len(noted(tmp_path, "apart")) == 2)
         (tmp_path / "go").touch()
-        assert app.queues.wait(job_id, timedelta(seconds=15)).state is JobState.COMPLETED
+        assert app.queues.wait(job_id, timedelta(seconds=90)).state is JobState.COMPLETED
     assert app.queues.job(job_id).stalled_count == 1
 
 
@@ -230,7 +230,7 @@ def test_a_plugin_that_starts_threads_while_it_is_imported_is_named(
     with role("worker", home, redis_url, PROBE_PLUGIN="threaded"):
         plain = new_job("a", queue="threaded")
         app.queues.transitions.enqueue([replace(plain, envelope=replace(plain.envelope, job="threaded.apart"))])
-        assert app.queues.wait("a", timedelta(seconds=30)).state is JobState.COMPLETED
+        assert app.queues.wait("a", timedelta(seconds=90)).state is JobState.COMPLETED
     (line,) = [line for line in map(json.loads, log.read_text("utf-8").splitlines()) if line.get("plugin")]
     assert (line["level"], line["plugin"], line["threads"]) == ("warning", "threaded", ["busybody"])
     assert "processes of jobs are forked beside them" in line["event"]

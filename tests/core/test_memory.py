@@ -94,8 +94,8 @@ def test_running_jobs_keep_their_lease_settle_and_waiting_ones_run(
             lambda: (raw.zscore(keys.WIP("probe"), execution) or 0) > ends + 2, saying="renewed past its first end"
         )
         (tmp_path / "go").touch()
-        assert app.queues.wait(running, timedelta(seconds=15)).state is JobState.COMPLETED
-        assert app.queues.wait(waiting, timedelta(seconds=15)).state is JobState.COMPLETED
+        assert app.queues.wait(running, timedelta(seconds=90)).state is JobState.COMPLETED
+        assert app.queues.wait(waiting, timedelta(seconds=90)).state is JobState.COMPLETED
         assert app.queues.job(running).attempts_made == 1
     finally:
         relieve(raw)

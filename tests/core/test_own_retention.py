@@ -116,7 +116,7 @@ def test_pages_of_what_ended_last_first_hold_both(queues: Queues, raw: redis.Red
 def test_a_type_that_keeps_none_goes_at_once_and_its_children_still_run(app: Flowzz, raw: redis.Redis) -> None:
     parent, child = app.chain([("own.quiet", {}), ("own.plain", {})])
     with working(app):
-        assert app.queues.wait(child, timedelta(seconds=15)).state is JobState.COMPLETED
+        assert app.queues.wait(child, timedelta(seconds=90)).state is JobState.COMPLETED
     with pytest.raises(JobNotFound):
         app.queues.job(parent)
     assert [key for key in raw.keys("*") if parent.encode() in key and not key.startswith(b"rq:worker")] == []

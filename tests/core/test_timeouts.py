@@ -34,7 +34,7 @@ def test_a_worker_with_a_handler_that_never_returns_is_replaced(app: Flowzz, hom
     with role("worker", home, url, PROBE_PLUGIN="rough", FLOWZZ_TIMEOUT_GRACE="0.2") as process:
         neighbour = app.enqueue("rough.neighbour", folder)
         eventually(lambda: noted(tmp_path, "neighbour"))
-        stuck = app.queues.wait(app.enqueue("rough.stuck", folder), timedelta(seconds=15))
+        stuck = app.queues.wait(app.enqueue("rough.stuck", folder), timedelta(seconds=90))
         assert stuck.state is JobState.FAILED
         assert stuck.error is not None
         assert stuck.error.message.startswith(
@@ -53,12 +53,12 @@ def test_a_worker_with_a_handler_that_never_returns_is_replaced(app: Flowzz, hom
 def test_a_late_result_is_refused(app: Flowzz, tmp_path: Path) -> None:
     with working(app):
         keep = app.enqueue("rough.neighbour", {"folder": str(tmp_path)})
-        stuck = app.queues.wait(app.enqueue("rough.stuck", {"folder": str(tmp_path)}), timedelta(seconds=15))
+        stuck = app.queues.wait(app.enqueue("rough.stuck", {"folder": str(tmp_path)}), timedelta(seconds=90))
         assert stuck.state is JobState.FAILED
         (tmp_path / "free").touch()
         eventually(lambda: _event(app, "late_commit_rejected"))
         (tmp_path / "go").touch()
-        assert app.queues.wait(keep, timedelta(seconds=15)).state is JobState.COMPLETED
+        assert app.queues.wait(keep, timedelta(seconds=90)).state is JobState.COMPLETED
     assert app.queues.job(stuck.id).state is JobState.FAILED
     assert [attempt.outcome for attempt in app.queues.attempts(stuck.id)] == ["failed"]
 

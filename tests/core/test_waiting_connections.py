@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -84,6 +85,20 @@ def test_a_job_that_somebody_moved_meanwhile_is_left_alone(app: Flowzz, connecti
     app.queues.cancel(job_id, "not needed")
     assert app.queues.release_connection(connection.id) == 0
     assert app.queues.job(job_id).state is JobState.CANCELED
+
+
+def test_one_that_said_so_and_still_runs_is_not_forgotten(
+    app: Flowzz, connection: Connection, worker: Worker, final: Callable[[str], JobRecord], tmp_path: Path
+) -> None:
+    """The connection is active again between what the job says and its settle."""
+    job_id = app.enqueue("probe.block", {"folder": str(tmp_path), "empresaId": connection.company_id})
+    eventually(lambda: app.queues.job(job_id).state is JobState.ACTIVE)
+    app.queues.wait_for_connection(connection.id, job_id)
+    assert app.queues.release_connection(connection.id) == 0
+    assert app.queues.connections_waited_for() == [connection.id]
+    (tmp_path / "go").touch()
+    assert final(job_id).state is JobState.COMPLETED
+    eventually(lambda: app.queues.connections_waited_for() == [])
 
 
 def test_a_company_without_a_connection_is_told_how_to_add_one(

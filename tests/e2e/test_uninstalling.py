@@ -105,9 +105,9 @@ def test_an_uninstalled_plugins_jobs_park_and_run_when_it_is_back(there: Install
         shown: dict[str, object] = json.loads(there.run("jobs", "show", job_id, "--json").stdout)
         return shown
 
-    eventually(lambda: of(packed)["state"] == "completed", 30)
+    eventually(lambda: of(packed)["state"] == "completed", 60)
     there.run("jobs", "retry", waiting)
-    eventually(lambda: of(waiting)["state"] == "parked", 30)
+    eventually(lambda: of(waiting)["state"] == "parked", 60)
     assert "install flowzz-whatsapp" in str(of(waiting)["note"])
     assert "flowzz-whatsapp" in there.run("jobs", "list", "--state", "parked").stdout
     assert "(flowzz-whatsapp)" in there.run("jobs", "explain", waiting).stdout
@@ -118,6 +118,6 @@ def test_an_uninstalled_plugins_jobs_park_and_run_when_it_is_back(there: Install
     scratch.install()
     up, _url = there.up()
     assert plugins(there)["whatsapp"] == "loaded"
-    eventually(lambda: of(waiting)["state"] == "completed", 30)
+    eventually(lambda: of(waiting)["state"] == "completed", 60)
     up.send_signal(signal.SIGTERM)
     assert up.wait(40) == 0

@@ -91,7 +91,7 @@ def enqueue_waiting(installation: Installation, tmp_path: Path) -> tuple[str, Pa
     started, go = tmp_path / "started", tmp_path / "go"
     payload = json.dumps({"started": str(started), "waitFor": str(go)})
     made = installation.run("enqueue", "shop.pack", "--data", payload).stdout.strip()
-    eventually(started.exists, 20)
+    eventually(started.exists, 60)
     return made, go
 
 
@@ -99,7 +99,7 @@ def test_active_jobs_finish_before_it_is_gone(installation: Installation, tmp_pa
     process, _url = installation.up()
     made, go = enqueue_waiting(installation, tmp_path)
     process.send_signal(signal.SIGTERM)
-    eventually(lambda: "worker claims no more" in installation.err(process), 20)
+    eventually(lambda: "worker claims no more" in installation.err(process), 60)
     go.touch()
     assert process.wait(30) == 0
     again, _ = installation.up()
@@ -116,7 +116,7 @@ def test_past_the_grace_unfinished_jobs_go_back_and_the_exit_is_1(installation: 
     assert process.wait(30) == 1
     go.touch()
     again, _ = installation.up()
-    eventually(lambda: json.loads(installation.run("jobs", "show", made, "--json").stdout)["state"] == "completed", 30)
+    eventually(lambda: json.loads(installation.run("jobs", "show", made, "--json").stdout)["state"] == "completed", 60)
     again.send_signal(signal.SIGTERM)
     assert again.wait(30) == 0
 
@@ -125,7 +125,7 @@ def test_a_second_signal_forces_it(installation: Installation, tmp_path: Path) -
     process, _url = installation.up()
     enqueue_waiting(installation, tmp_path)
     process.send_signal(signal.SIGTERM)
-    eventually(lambda: "worker claims no more" in installation.err(process), 20)
+    eventually(lambda: "worker claims no more" in installation.err(process), 60)
     process.send_signal(signal.SIGINT)
     assert process.wait(15) == 1
     assert "bundled Valkey saves its data and stops" in installation.err(process)
@@ -140,7 +140,7 @@ def test_what_crashes_is_replaced(installation: Installation) -> None:
         eventually(
             lambda name=name, before=before: installation.err(process).count(f"replaced  child={name} ") > before, 20
         )
-    eventually(lambda: healthy(url), 30)
+    eventually(lambda: healthy(url), 60)
     done = installation.run("enqueue", "shop.pack", "--wait", "--timeout", "30s")
     assert "completed" in done.stdout, installation.err(process)
     process.send_signal(signal.SIGTERM)
@@ -184,7 +184,7 @@ def test_nobody_outlives_a_killed_supervisor(installation: Installation) -> None
     assert len(pids) == 7
     process.kill()
     process.wait(10)
-    eventually(lambda: all(gone(pid) for pid in pids), 10)
+    eventually(lambda: all(gone(pid) for pid in pids), 60)
     again, _url = installation.up()
     again.send_signal(signal.SIGTERM)
     assert again.wait(30) == 0
@@ -213,7 +213,7 @@ def test_a_port_in_use_is_a_clear_error(installation: Installation) -> None:
 def test_workers_beside_it_find_the_bundled_valkey(installation: Installation) -> None:
     process, _url = installation.up()
     worker = installation.start("worker", "--name", "helper")
-    eventually(lambda: "worker started" in installation.err(worker), 20)
+    eventually(lambda: "worker started" in installation.err(worker), 60)
     assert installation.run("enqueue", "shop.pack", "--wait", "--timeout", "30s").returncode == 0
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(20) == 0

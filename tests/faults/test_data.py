@@ -54,7 +54,7 @@ LANE = "5|loja-1|probe.limited|r:probe.phone:,c:probe.company:loja-1"
 
 @pytest.fixture
 def app(home: Path, redis_url: str) -> Iterator[Flowzz]:
-    settings = Settings.load(home=home, redis_url=redis_url, heartbeat=0.2, lease=1, sweep=0.2, shutdown_grace=10)
+    settings = Settings.load(home=home, redis_url=redis_url, heartbeat=0.2, lease=2, sweep=0.2, shutdown_grace=10)
     plugins = PluginHost.of(["support.probe:plugin", "support.rough:plugin"])
     with Flowzz.open(settings, plugins=plugins) as opened:
         opened.store.migrate()

@@ -191,7 +191,7 @@ def test_killed_connections_cost_nothing_but_time(app: Flowzz, valkey: Server, s
         with over_and_over(0.3, kill_all) as times:
             eventually(lambda: times[0] > 8)
         (worker,) = app.queues.workers()
-        eventually(lambda: raw.pubsub_numsub(keys.PUBSUB(worker.name))[0][1] == 1, 5, saying="it listens to commands")
+        eventually(lambda: raw.pubsub_numsub(keys.PUBSUB(worker.name))[0][1] == 1, 60, saying="it listens to commands")
     evidence = gather(valkey.url, sink, log)
     assert_invariants(evidence)
     assert {len(endings) for endings in evidence.census.history.values()} == {1}

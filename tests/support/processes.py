@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 RUN = Path(__file__).with_name("run.py")
-QUICK = {"FLOWZZ_LEASE": "1", "FLOWZZ_HEARTBEAT": "0.2", "FLOWZZ_SWEEP": "0.2", "FLOWZZ_SHUTDOWN_GRACE": "10"}
+QUICK = {"FLOWZZ_LEASE": "2", "FLOWZZ_HEARTBEAT": "0.2", "FLOWZZ_SWEEP": "0.2", "FLOWZZ_SHUTDOWN_GRACE": "10"}
 
 
 def environment(home: Path, redis_url: str, more: Mapping[str, str] | None = None) -> dict[str, str]:

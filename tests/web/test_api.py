@@ -106,7 +106,7 @@ class TestEnqueueing:
         assert (job["job"], job["queue"], job["state"]) == ("coinzz.sync_sales", "sync-coinzz", "waiting")
         assert answer.headers["Location"] == job["links"]["self"] == f"/api/v1/jobs/{job['id']}"
         with gallery.working(flowzz):
-            flowzz.queues.wait(job["id"], timedelta(seconds=15))
+            flowzz.queues.wait(job["id"], timedelta(seconds=90))
         record = call("GET", f"/jobs/{job['id']}?include=attempts,log").json
         assert (record["state"], record["result"]) == ("completed", {"synced": 144, "errors": []})
         assert (record["name"], record["companyId"], record["attemptsMade"]) == ("coinzz.sync_sales", "loja-1", 1)

@@ -291,7 +291,7 @@ class TestHostileText:
         flowzz.enqueue("evil.echo", {"text": company.name}, EnqueueOptions(delay=timedelta(hours=1)))
         with gallery.working(flowzz, name=ATTACKS[1].replace(" ", "")):
             for job_id in sent:
-                assert flowzz.queues.wait(job_id, timedelta(seconds=15)).state is JobState.FAILED
+                assert flowzz.queues.wait(job_id, timedelta(seconds=90)).state is JobState.FAILED
             flowzz.queues.pause("evil", ATTACKS[1])
             page = open_page("/admin/queues")
             violations: list[str] = []

@@ -34,27 +34,34 @@ def waited_for(client: Any) -> list[str]:
 def release(client: Any, connection_id: str) -> int:
     """The jobs that wait for the connection are due now; how many. Raises QueueUnavailable.
 
-    The connection is forgotten first: a job that comes to wait meanwhile is remembered anew, and one that is lost
-    from the index by a crash here looks again by itself.
+    The connection is forgotten first: a job that comes to wait meanwhile is remembered anew, as is one that has said
+    that it waits and still runs; one that is lost from the index by a crash here looks again by itself.
     """
     with redis_errors():
         client.srem(keys.UNCONNECTED(), connection_id)
-        released = 0
+        released, running = 0, []
         while ids := client.spop(keys.WAITING_FOR(connection_id), BATCH):
-            released += _make_due(client, connection_id, [job_id.decode() for job_id in ids])
+            due, still = _make_due(client, connection_id, [job_id.decode() for job_id in ids])
+            released += due
+            running += still
+        for job_id in running:
+            wait_for(client, connection_id, job_id)
         return released
 
 
-def _make_due(client: Any, connection_id: str, ids: list[str]) -> int:
-    """Of ``ids`` those that still stand among the delayed for that reason."""
+def _make_due(client: Any, connection_id: str, ids: list[str]) -> tuple[int, list[str]]:
+    """Of ``ids`` those that stand among the delayed for that reason: how many. And those that are not settled yet."""
     reading = client.pipeline(transaction=False)
     for job_id in ids:
-        reading.hmget(keys.JOB(job_id), "origin", "flowzz_note")
+        reading.hmget(keys.JOB(job_id), "origin", "flowzz_note", "status")
     seconds, micros = client.time()
     writing = client.pipeline(transaction=False)
-    for job_id, (queue, note) in zip(ids, reading.execute(), strict=True):
-        if queue and (note or b"").decode(errors="replace").startswith(f"{WAITS}{connection_id}"):
+    running = []
+    for job_id, (queue, note, status) in zip(ids, reading.execute(), strict=True):
+        if status == b"started":
+            running.append(job_id)
+        elif queue and (note or b"").decode(errors="replace").startswith(f"{WAITS}{connection_id}"):
             # XX: only where it still is; LT: never later than it was.
             due = {job_id: f"{seconds + micros / 1_000_000:.3f}"}
             writing.zadd(keys.SCHEDULED(queue.decode()), due, xx=True, lt=True, ch=True)
-    return sum(writing.execute()) if len(writing) else 0
+    return sum(writing.execute()) if len(writing) else 0, running

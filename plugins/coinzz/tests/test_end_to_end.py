@@ -29,9 +29,10 @@ from flowzz_web import create_app
 from support.processes import flowzz as command
 from support.serving import serving
 from support.visiting import PASSWORD, states_of_connections
+from support.waiting import eventually
 
 ALONE = {"FLOWZZ_DISABLED_PLUGINS": "facebook,report,whatsapp"}
-WITHIN = timedelta(seconds=30)
+WITHIN = timedelta(seconds=90)
 
 
 @dataclass
@@ -91,17 +92,6 @@ def session(working: Flowzz, upstream: Any, connected: Callable[..., Any]) -> It
     company = connected(working.store, upstream.url)
     with serving(create_app(working)) as url:
         yield Session(working, company.connection, upstream.url, f"{url}/webhooks/coinzz/{company.token}")
-
-
-def until(look: Callable[[], Any]) -> Any:
-    """What ``look`` finds once it finds something, looking ten times a second for half a minute."""
-    pause = threading.Event()
-    for _ in range(300):
-        found = look()
-        if found:
-            return found
-        pause.wait(0.1)
-    raise AssertionError("nothing came in time")
 
 
 def pending(flowzz: Flowzz) -> int:
@@ -194,7 +184,7 @@ def test_a_delayed_webhook_arrives(session: Session, upstream: Any, connected: A
     number = upstream.seed(1)[0]
     asked = {"url": session.webhook_url, "delivery": {"delay": 0.1}}
     assert upstream.control(f"orders/{number}/advance", asked)["answers"] == []
-    (sent,) = until(lambda: upstream.control("deliveries", method="GET")["deliveries"])
+    (sent,) = eventually(lambda: upstream.control("deliveries", method="GET")["deliveries"])
     assert session.done(sent["reply"]["jobId"]).result["effect"] == "created"
 
 
@@ -203,9 +193,9 @@ def test_a_burst_is_taken_whole(session: Session, upstream: Any, connected: Any)
 
     assert burst == {"sent": 1000, "accepted": 1000}
     company = state_of(session, connected)
-    until(lambda: pending(session.flowzz) == 0)
+    eventually(lambda: pending(session.flowzz) == 0)
     assert len(company.orders()) == len(company.events()) == 1000
-    assert until(lambda: sum(stats.active + stats.waiting for stats in session.flowzz.stats()) == 0)
+    assert eventually(lambda: sum(stats.active + stats.waiting for stats in session.flowzz.stats()) == 0)
     assert sum(stats.failed for stats in session.flowzz.stats()) == 0
 
 
@@ -229,7 +219,7 @@ def test_a_token_that_expires_mid_sync_pauses_that_company_only_and_the_sync_res
     other = connected(flowzz.store, upstream.url)
     upstream.faults(unauthorized={"after": 3})
     synced = session.enqueue("coinzz.sync_sales", {"empresaId": session.company_id})
-    until(lambda: flowzz.queues.job(synced).state is JobState.DELAYED)
+    eventually(lambda: flowzz.queues.job(synced).state is JobState.DELAYED)
 
     stopped = flowzz.store.connection_by_id(session.connection.id)
     assert str(stopped.state) == "needs_credentials"
@@ -281,7 +271,7 @@ def test_a_refused_token_pauses_the_connection(session: Session, upstream: Any) 
 
     synced = session.enqueue("coinzz.sync_sales", {"empresaId": session.company_id})
 
-    record = until(lambda: (found := session.flowzz.queues.job(synced)).state is JobState.DELAYED and found)
+    record = eventually(lambda: (found := session.flowzz.queues.job(synced)).state is JobState.DELAYED and found)
     assert "refused the API token" in record.note
     connection = session.flowzz.store.connection_by_id(session.connection.id)
     assert str(connection.state) == "needs_credentials"

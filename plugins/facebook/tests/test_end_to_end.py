@@ -149,7 +149,7 @@ def test_a_refused_token_pauses_the_connection(session: Session, upstream: Any) 
     assert "the password was changed" in paused.state_reason
     behind = session.sync(SECOND_ACCOUNT)
     eventually(lambda: session.flowzz.queues.job(behind).state is JobState.DELAYED)
-    assert session.flowzz.queues.job(waiting).state is JobState.DELAYED
+    eventually(lambda: session.flowzz.queues.job(waiting).state is JobState.DELAYED)
     other = session.connected(session.flowzz.store, upstream.url)
     payload = {"empresaId": other.id, "adAccountId": FIRST_ACCOUNT}
     assert session.done(session.enqueue("facebook.sync_campaigns", payload)).state is JobState.COMPLETED

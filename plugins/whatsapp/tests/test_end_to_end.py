@@ -27,7 +27,7 @@ from support.serving import serving
 from support.visiting import PASSWORD, api_headers, states_of_connections
 from support.waiting import eventually
 
-WITHIN = timedelta(seconds=30)
+WITHIN = timedelta(seconds=90)
 ANA = "+5511987654321"
 
 
