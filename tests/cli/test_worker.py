@@ -115,10 +115,10 @@ def test_recycled_processes_run_everything_once(app: Flowzz, tmp_path: Path, sta
 
 def test_a_crashed_process_is_replaced(app: Flowzz, start: Start) -> None:
     with start("--processes", "2"):
-        before = eventually(lambda: pids(app) if len(pids(app)) == 2 else None, timeout=20)
+        before = eventually(lambda: pids(app) if len(pids(app)) == 2 else None)
         assert before is not None
         os.kill(min(before), signal.SIGKILL)
-        eventually(lambda: pids(app) - before, timeout=20)
+        eventually(lambda: pids(app) - before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
@@ -126,7 +126,7 @@ def test_a_rolling_restart_loses_and_repeats_nothing(
     app: Flowzz, tmp_path: Path, start: Start, number: signal.Signals
 ) -> None:
     with start("--processes", "2", "--concurrency", "2") as process:
-        before = eventually(lambda: pids(app) if len(pids(app)) == 2 else None, timeout=20)
+        before = eventually(lambda: pids(app) if len(pids(app)) == 2 else None)
         assert before is not None
         blocked = [app.enqueue("rough.neighbour", {"folder": str(tmp_path)}) for _ in range(3)]
         eventually(lambda: len(noted(tmp_path, "neighbour")) == 3)
@@ -135,7 +135,7 @@ def test_a_rolling_restart_loses_and_repeats_nothing(
         ids = enqueue(app, tmp_path, 30)
         (tmp_path / "go").touch()
         eventually(lambda: len(pids(app)) == 2 and not pids(app) & before, timeout=30)
-        eventually(lambda: set(states(app, [*blocked, *ids])) == {JobState.COMPLETED}, timeout=20)
+        eventually(lambda: set(states(app, [*blocked, *ids])) == {JobState.COMPLETED})
         assert process.poll() is None
     for job_id in (*blocked, *ids):
         assert [attempt.outcome for attempt in app.queues.attempts(job_id)] == ["completed"]

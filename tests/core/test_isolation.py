@@ -166,7 +166,7 @@ def test_processes_die_with_a_killed_worker_and_their_jobs_run_again(app: Flowzz
         (pid,) = eventually(lambda: noted(tmp_path, "apart"))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        eventually(lambda: gone(pid), timeout=1, saying="the job's process outlived its worker")
+        eventually(lambda: gone(pid), saying="the job's process outlived its worker")
     with role("worker", home, url, PROBE_PLUGIN="rough"):
         eventually(lambda: len(noted(tmp_path, "apart")) == 2)
         (tmp_path / "go").touch()
@@ -181,7 +181,7 @@ def test_the_worker_survives_the_death_of_its_nursery(
     (pid,) = eventually(lambda: noted(tmp_path, "apart"))
     os.kill(parent(pid), signal.SIGKILL)
     assert "the helper that starts the processes of jobs died" in message(final(job_id))
-    eventually(lambda: gone(pid), timeout=1)
+    eventually(lambda: gone(pid))
     assert final(app.enqueue("rough.apart", {})).state is JobState.COMPLETED
 
 

@@ -124,10 +124,10 @@ def test_a_renewed_lease_is_not_rescued(queues: Queues, raw: redis.Redis) -> Non
 
 
 def test_a_delayed_job_waits_until_it_is_due(queues: Queues, raw: redis.Redis) -> None:
-    queues.transitions.enqueue([new_job("late", due="in:60000"), new_job("soon", due="in:1500")])
+    queues.transitions.enqueue([new_job("late", due="in:600000"), new_job("soon", due="in:300000")])
     reply = step(queues)
     assert reply.claims == []
-    assert reply.next_due_ms - reply.now_ms == pytest.approx(1500, abs=500)
+    assert reply.next_due_ms - reply.now_ms == pytest.approx(300_000, abs=60_000)
     assert queues.job("late").state is JobState.DELAYED
     raw.zadd(keys.SCHEDULED("sync"), {"late": 1})
     assert [claim.job_id for claim in step(queues).claims] == ["late"]

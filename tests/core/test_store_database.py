@@ -141,7 +141,7 @@ def test_a_reader_does_not_wait_for_a_writer(store: Store) -> None:
     with store.session() as session:
         session.execute(text("UPDATE flowzz_companies SET name = 'New'"))
         with ThreadPoolExecutor(1) as pool:
-            assert pool.submit(store.companies).result(timeout=5) == [company]
+            assert pool.submit(store.companies).result(timeout=60) == [company]
     assert store.company(company.id).name == "New"
 
 
