@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from flowzz.clock import now
 from flowzz.plugins.sandboxes import Trigger
+from flowzz_coinzz.coerce import SAO_PAULO
 from flowzz_coinzz.sandbox.faults import CATALOGUE, SHAPES
 from flowzz_coinzz.sandbox.lives import LIVES, MIXTURE
 from flowzz_coinzz.sandbox.payloads import bent, order_document
@@ -94,6 +98,15 @@ def test_a_mixed_seed_is_a_shop_in_full_swing(upstream: Any) -> None:
     assert {method for _, _, method in found} == set(PaymentMethod) - {PaymentMethod.UNKNOWN}
 
 
+def test_orders_may_be_of_the_last_days(upstream: Any) -> None:
+    upstream.control("seed", {"orders": 10, "per_page": 10, "days": 5})
+    after = now()
+    dates = [row["order"]["date_order"] for row in get(upstream, "api/sales").json()["data"]]
+    made = sorted(datetime.fromisoformat(date).replace(tzinfo=SAO_PAULO) for date in dates)
+    assert timedelta(0) <= after - made[-1] < timedelta(minutes=10)
+    assert {later - earlier for earlier, later in itertools.pairwise(made)} == {timedelta(hours=12)}
+
+
 def test_a_mixed_order_goes_on_where_it_is() -> None:
     state = SandboxState()
     state.seed(100, mixed=True)
@@ -149,6 +162,7 @@ def test_all_shapes_together_still_bend(upstream: Any) -> None:
         ("PUT", "settings", {"colour": 1}, "no setting is named colour"),
         ("POST", "seed", {"orders": 0}, "expected orders to be 1 to"),
         ("POST", "seed", {"mixed": "yes"}, "expected mixed to be true or false, got 'yes'"),
+        ("POST", "seed", {"days": 0}, "expected days to be 1 to 3650, got 0"),
         ("POST", "webhooks/test", {"kind": "letters"}, "expected kind to be one of"),
         ("POST", "webhooks/test", {"kind": "orders"}, "no address for orders"),
         ("POST", "webhooks/send", {"url": "http://x", "delivery": {"copies": 0}}, "copies"),

@@ -6,16 +6,17 @@ from datetime import timedelta
 
 from flowzz.plugins.contributions import DemoSession
 from flowzz_report.generate import GENERATE_JOB
-from flowzz_report.period import MAX_DAYS, today
+from flowzz_report.period import today
 from flowzz_report.sweep import SWEEP_JOB
 
 FORMATS = ("pdf", "xlsx")
+DEMO_DAYS = 31
 
 
 def run(session: DemoSession) -> None:
-    """Ask for both, over the longest period there is: sandboxes make orders of any day."""
+    """Ask for both, over the month that sandboxes make orders of; and for tomorrow, should it become that meanwhile."""
     last = today() + timedelta(days=1)
-    first = last - timedelta(days=MAX_DAYS - 1)
+    first = last - timedelta(days=DEMO_DAYS)
     for form in FORMATS:
         session.enqueue(
             GENERATE_JOB,

@@ -17,6 +17,7 @@ from flowzz_coinzz.sandbox.state import SandboxState
 
 KINDS = ("orders", "affiliations", "subscriptions")
 MAX_ORDERS = 1_000_000
+MAX_DAYS = 3_650
 
 Answer = Callable[..., Any]
 
@@ -51,7 +52,8 @@ def _add_settings(blueprint: Blueprint, state: SandboxState) -> None:
             raise ValueError(f"expected mixed to be true or false, got {mixed!r}")
         if "per_page" in asked:
             state.configure({"per_page": whole_number(asked, "per_page", 10, 500)})
-        return {"orders": state.seed(whole_number(asked, "orders", 10, MAX_ORDERS), mixed=mixed)}
+        days = whole_number(asked, "days", 1, MAX_DAYS) if "days" in asked else None
+        return {"orders": state.seed(whole_number(asked, "orders", 10, MAX_ORDERS), mixed=mixed, days=days)}
 
     @blueprint.post("/_control/reset")
     @_spoken

@@ -15,6 +15,7 @@ from flowzz_coinzz.sync import SYNC_JOB
 from flowzz_coinzz.webhooks import RECOVER_JOB
 
 DEMO_ORDERS = 137
+DEMO_DAYS = 29
 DEMO_PAGE = 10
 SANDBOX_RATE = 1000.0
 SALE: Mapping[str, Any] = {
@@ -53,8 +54,9 @@ def run(session: DemoSession) -> None:
     with httpx.Client(base_url=f"{session.sandbox_url.rstrip('/')}/", timeout=30) as http:
         _post(http, "_control/reset", {})
         # A shop in full swing, for reports to have revenue; and a new order, for its first webhook.
-        _post(http, "_control/seed", {"orders": DEMO_ORDERS - 1, "per_page": DEMO_PAGE, "mixed": True})
-        (new,) = _post(http, "_control/seed", {"orders": 1})["orders"]
+        swing = {"orders": DEMO_ORDERS - 1, "per_page": DEMO_PAGE, "mixed": True, "days": DEMO_DAYS}
+        _post(http, "_control/seed", swing)
+        (new,) = _post(http, "_control/seed", {"orders": 1, "days": 1})["orders"]
         # Full, so that a second demo on the same data has something to show too.
         synced = session.enqueue(SYNC_JOB, {"empresaId": session.company_id, "forceFullSync": True})
         sent = _post(http, f"_control/orders/{new}/advance", {"url": session.webhook_url})

@@ -57,14 +57,18 @@ class SandboxState:
                 )
             self.settings.update(wanted)
 
-    def seed(self, count: int, *, mixed: bool = False) -> list[str]:
+    def seed(self, count: int, *, mixed: bool = False, days: int | None = None) -> list[str]:
         """Add ``count`` old orders; the n-th of a sandbox is always the same. Their numbers.
 
-        They are new and unchanged since they were made, or ``mixed``: as far along as ``lives.MIXTURE`` says.
+        They are new and unchanged since they were made, or ``mixed``: as far along as ``lives.MIXTURE`` says. With
+        ``days`` they were made during the last so many days, the last of them now.
         """
         with self.lock:
             made = [self.add({}) for _ in range(count)]
-            for order in made:
+            at = now().astimezone(SAO_PAULO)
+            for place, order in enumerate(made, 1):
+                if days is not None:
+                    order["date_order"] = _written(at - timedelta(days=days) * (count - place) / count)
                 if mixed:
                     stage = stage_of(order["index"])
                     order["payment_method"] = stage.method
@@ -83,7 +87,7 @@ class SandboxState:
                 "offer_hash": OFFER,
                 "payment_method": "afterpay",
                 "price": round(97 + index * 1.01, 2),
-                "date_order": (FIRST_ORDER_AT + timedelta(minutes=7 * index)).strftime("%Y-%m-%d %H:%M:%S"),
+                "date_order": _written(FIRST_ORDER_AT + timedelta(minutes=7 * index)),
                 "order_status": CREATED[0],
                 "shipping_status": CREATED[1],
                 "tracking_code": None,
@@ -174,3 +178,8 @@ class SandboxState:
                 "orderNumbers": [order["number"] for order in self.orders],
                 "deliveries": len(self.deliveries),
             }
+
+
+def _written(moment: datetime) -> str:
+    """As Coinzz writes a moment: on the clock of São Paulo, without saying so."""
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
