@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import SettingsConfigDict
 
-from flowzz.errors import ConfigurationError
+from flowzz.plugins.settings import PluginSettings
 
 SHEET_ROWS = 1_048_576
 """Rows a sheet of a workbook has (ECMA-376 leaves it open; Excel's specifications say so)."""
 HEAD_AND_TOTAL = 2
 
 
-class ReportSettings(BaseSettings):
+class ReportSettings(PluginSettings):
     """Where reports are kept, for how long, and how they look."""
 
-    model_config = SettingsConfigDict(env_prefix="FLOWZZ_REPORT_", frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(env_prefix="FLOWZZ_REPORT_")
 
     storage: str | None = Field(
         default=None,
@@ -80,15 +80,3 @@ class ReportSettings(BaseSettings):
     @property
     def keep(self) -> timedelta:
         return timedelta(days=self.keep_days)
-
-    @classmethod
-    def load(cls) -> Self:
-        """From the environment; raises ConfigurationError naming the variable, what was expected and what came."""
-        try:
-            return cls()
-        except ValidationError as error:
-            said = "; ".join(
-                f"FLOWZZ_REPORT_{str(item['loc'][0]).upper()}: {item['msg']}"
-                for item in error.errors(include_url=False, include_input=False, include_context=False)
-            )
-            raise ConfigurationError(said) from None

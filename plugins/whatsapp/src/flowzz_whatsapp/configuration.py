@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Self
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 
-from flowzz.errors import ConfigurationError
+from flowzz.plugins.settings import PluginSettings
 
 LEAST_DAYS = 8
 """Meta repeats a webhook for up to 7 days when it is not taken (reference §7.7); a message hears nothing after that."""
 
 
-class WhatsAppSettings(BaseSettings):
+class WhatsAppSettings(PluginSettings):
     """For how long what people wrote and were written is kept."""
 
-    model_config = SettingsConfigDict(env_prefix="FLOWZZ_WHATSAPP_", frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(env_prefix="FLOWZZ_WHATSAPP_")
 
     keep_days: int = Field(
         default=90,
@@ -36,15 +35,3 @@ class WhatsAppSettings(BaseSettings):
     @property
     def keep_webhooks(self) -> timedelta:
         return timedelta(days=self.keep_webhook_days)
-
-    @classmethod
-    def load(cls) -> Self:
-        """From the environment; raises ConfigurationError naming the variable, what was expected and what came."""
-        try:
-            return cls()
-        except ValidationError as error:
-            said = "; ".join(
-                f"FLOWZZ_WHATSAPP_{str(item['loc'][0]).upper()}: {item['msg']}, got {item['input']!r}"
-                for item in error.errors(include_url=False, include_context=False)
-            )
-            raise ConfigurationError(said) from None
