@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     )
     watchdog: float = Field(
         default=60,
-        gt=0,
+        ge=2,  # a turn of an idle dispatcher takes a second, and is no silence
         description="Seconds a worker's step may take before it reconnects; after as long again it is replaced.",
     )
     kill_grace: float = Field(

@@ -67,6 +67,7 @@ def test_an_override_wins_and_none_means_not_given(home: Path, monkeypatch: pyte
     [
         ("FLOWZZ_CONCURRENCY", "many", "FLOWZZ_CONCURRENCY: .*integer.*got 'many'"),
         ("FLOWZZ_LEASE", "0", "FLOWZZ_LEASE: .*greater than or equal to 1"),
+        ("FLOWZZ_WATCHDOG", "1", "FLOWZZ_WATCHDOG: .*greater than or equal to 2"),
         ("FLOWZZ_LOG_LEVEL", "LOUD", "FLOWZZ_LOG_LEVEL: .*'DEBUG'.*got 'LOUD'"),
         ("PORT", "99999", "PORT: .*65535"),
     ],

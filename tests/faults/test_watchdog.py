@@ -50,10 +50,10 @@ def worker_states(app: Flowzz) -> list[str]:
 
 @pytest.fixture
 def supervised(app: Flowzz, home: Path, redis_url: str, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """``flowzz worker --processes 1`` with a watchdog of half a second."""
+    """``flowzz worker --processes 1`` with the shortest watchdog there is."""
     site = install(tmp_path / "site", entry="support.rough:plugin", name="rough")
     paths = os.pathsep.join([str(site), str(Path(__file__).parents[1])])
-    more = {"PYTHONPATH": paths, "FLOWZZ_DISABLED_PLUGINS": OF_THIS_HOUSE, "FLOWZZ_WATCHDOG": "0.5"}
+    more = {"PYTHONPATH": paths, "FLOWZZ_DISABLED_PLUGINS": OF_THIS_HOUSE, "FLOWZZ_WATCHDOG": "2"}
     command = [sys.executable, "-m", "flowzz.cli", "--quiet", "worker", "--processes", "1", "--concurrency", "3"]
     process = subprocess.Popen(command, env=environment(home, redis_url, more), start_new_session=True)
     yield process
@@ -85,7 +85,7 @@ def test_a_dispatcher_that_hangs_is_seen_and_replaced_and_no_job_is_lost(
 
 
 def test_a_worker_that_hears_nothing_is_replaced(app: Flowzz, home: Path, tmp_path: Path, link: Proxy) -> None:
-    with role("worker", home, link.url, PROBE_PLUGIN="rough", FLOWZZ_WATCHDOG="0.5") as process:
+    with role("worker", home, link.url, PROBE_PLUGIN="rough", FLOWZZ_WATCHDOG="2") as process:
         app.queues.wait(app.enqueue("rough.quick", {"folder": str(tmp_path)}), timedelta(seconds=60))
         link.freeze()
         assert process.wait(90) == REPLACE_ME
@@ -94,7 +94,7 @@ def test_a_worker_that_hears_nothing_is_replaced(app: Flowzz, home: Path, tmp_pa
 def test_with_a_job_in_hand_it_says_that_it_is_silent_and_settles_when_it_can(
     app: Flowzz, home: Path, tmp_path: Path, redis_url: str, link: Proxy
 ) -> None:
-    with role("worker", home, link.url, PROBE_PLUGIN="rough", FLOWZZ_WATCHDOG="0.5", FLOWZZ_LEASE="30") as process:
+    with role("worker", home, link.url, PROBE_PLUGIN="rough", FLOWZZ_WATCHDOG="2", FLOWZZ_LEASE="30") as process:
         job_id = app.enqueue("rough.neighbour", {"folder": str(tmp_path)})
         eventually(lambda: noted(tmp_path, "neighbour"))
         link.freeze(STEP)
