@@ -181,7 +181,7 @@ class TestUnique:
         gate = threading.Barrier(8)
 
         def race(_: int) -> Enqueued:
-            gate.wait(10)
+            gate.wait(60)
             return sync(app)
 
         with ThreadPoolExecutor(8) as pool:

@@ -65,9 +65,9 @@ def test_what_follows_is_seen_as_it_happens(queues: Queues) -> None:
 
     reader = threading.Thread(target=read)
     reader.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     queues.transitions.enqueue([new_job("x"), new_job("y")])
-    reader.join(10)
+    reader.join(60)
     assert seen == ["before", "x", "y"]
 
 

@@ -128,7 +128,7 @@ def test_redis_stopped_frozen_and_back_again(home: Path, tmp_path: Path) -> None
         assert (gone["status"], gone["redis"], HTTP_STATUS[gone["status"]]) == ("unhealthy", {"connected": False}, 503)
         assert gone["summary"] == {"total": 2, "healthy": 0, "unhealthy": 2}
         server = start_valkey(data, port=port, config={"appendonly": "yes"}, persist=True)
-        back = eventually(lambda: app.health() if app.health()["status"] == "healthy" else None, 10)
+        back = eventually(lambda: (told := app.health())["status"] == "healthy" and told)
         assert back["queues"][1]["stats"]["waiting"] == 1
         process = server._process
         assert process is not None
@@ -137,7 +137,7 @@ def test_redis_stopped_frozen_and_back_again(home: Path, tmp_path: Path) -> None
         assert app.health()["status"] == "unhealthy"
         assert time.monotonic() - began < 2
         process.send_signal(signal.SIGCONT)
-        eventually(lambda: app.health()["status"] == "healthy", 10)
+        eventually(lambda: app.health()["status"] == "healthy")
     server.stop()
 
 

@@ -27,7 +27,7 @@ from support.probe import plugin
 from support.waiting import eventually
 from support.working import working
 
-SOON = timedelta(seconds=15)
+SOON = timedelta(seconds=90)
 
 
 @pytest.fixture

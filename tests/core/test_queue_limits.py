@@ -33,7 +33,7 @@ from support.waiting import eventually
 from support.working import working
 
 MINUTE = timedelta(minutes=1)
-SOON = timedelta(seconds=15)
+SOON = timedelta(seconds=90)
 
 running, most = 0, 0
 counting = threading.Lock()

@@ -105,7 +105,7 @@ def test_a_crash_loop_slows_down_and_is_said(diary: Path, caplog: pytest.LogCapt
     seen = threading.Event()
 
     def five_deaths() -> None:
-        eventually(lambda: len(entries(diary, "started")) >= 5, timeout=30)
+        eventually(lambda: len(entries(diary, "started")) >= 5)
         seen.set()
 
     in_background(tree, five_deaths)

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -85,7 +85,11 @@ def cpu_s(pid: int) -> float:
 
 
 def open_sockets(pid: int | str = "self") -> int:
-    return sum("socket:" in str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink())
+    found = 0
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # another thread closed it meanwhile
+            found += "socket:" in str(link.readlink())
+    return found
 
 
 def test_an_idle_worker_notices_a_black_hole_and_is_back_when_it_ends(
@@ -251,7 +255,8 @@ def test_an_answer_that_trickles_in_is_given_up(far: Flowzz, link: Proxy) -> Non
     began, sockets = time.monotonic(), open_sockets()
     assert not far.queues.ping()
     assert time.monotonic() - began < 8
-    assert open_sockets() <= sockets + 3
+    # The proxy's ends are sockets of this process too, and close after ours.
+    eventually(lambda: open_sockets() <= sockets + 3)
     link.heal()
     assert far.queues.ping()
 
@@ -268,7 +273,8 @@ def test_an_enqueue_whose_answer_trickles_in_ends_and_its_repeat_is_one_job(
     sockets = open_sockets()
     with pytest.raises(QueueUnavailable):
         far.enqueue("faults.alpha", payload, EnqueueOptions(job_id="one", nonce="once"))
-    assert open_sockets() <= sockets + 3
+    # The proxy's ends are sockets of this process too, and close after ours.
+    eventually(lambda: open_sockets() <= sockets + 3)
     link.heal()
     assert far.enqueue("faults.alpha", payload, EnqueueOptions(job_id="one", nonce="once")) == "one"
     with working(app):

@@ -103,7 +103,7 @@ def test_a_terminated_worker_finishes_its_job_and_exits_0(
     app: Flowzz, home: Path, redis_url: str, tmp_path: Path
 ) -> None:
     job_id = app.enqueue("probe.block", {"folder": str(tmp_path)})
-    with role("worker", home, redis_url) as worker:
+    with role("worker", home, redis_url, FLOWZZ_LEASE="30") as worker:
         eventually(lambda: logged(tmp_path) == ["block 1"])
         worker.send_signal(signal.SIGTERM)
         eventually(lambda: app.queues.workers()[0].state == "stopping")
@@ -116,7 +116,7 @@ def test_past_the_grace_the_job_goes_back_and_the_worker_exits_1(
     app: Flowzz, home: Path, redis_url: str, tmp_path: Path
 ) -> None:
     job_id = app.enqueue("probe.block", {"folder": str(tmp_path)})
-    with role("worker", home, redis_url, FLOWZZ_SHUTDOWN_GRACE="0.1") as worker:
+    with role("worker", home, redis_url, FLOWZZ_SHUTDOWN_GRACE="0.1", FLOWZZ_LEASE="30") as worker:
         eventually(lambda: logged(tmp_path) == ["block 1"])
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(90) == 1
@@ -294,7 +294,7 @@ class TestApart:
 
 def test_a_second_sigterm_hands_the_jobs_back_at_once(app: Flowzz, home: Path, redis_url: str, tmp_path: Path) -> None:
     job_id = app.enqueue("probe.block", {"folder": str(tmp_path)})
-    with role("worker", home, redis_url, FLOWZZ_SHUTDOWN_GRACE="600") as worker:
+    with role("worker", home, redis_url, FLOWZZ_SHUTDOWN_GRACE="600", FLOWZZ_LEASE="30") as worker:
         eventually(lambda: logged(tmp_path) == ["block 1"])
         worker.send_signal(signal.SIGTERM)
         eventually(lambda: app.queues.workers()[0].state == "stopping")
@@ -308,12 +308,13 @@ def test_sigterm_while_jobs_are_claimed_loses_and_repeats_none(
     app: Flowzz, home: Path, redis_url: str, tmp_path: Path
 ) -> None:
     ids = [app.enqueue("probe.work", {"folder": str(tmp_path)}) for _ in range(600)]
+    kept = {"FLOWZZ_KEEP_COMPLETED": "1000", "FLOWZZ_LEASE": "30"}
     for share in (1, 300):
-        with role("worker", home, redis_url, FLOWZZ_CONCURRENCY="5", FLOWZZ_KEEP_COMPLETED="1000") as worker:
+        with role("worker", home, redis_url, FLOWZZ_CONCURRENCY="5", **kept) as worker:
             eventually(lambda share=share: len(logged(tmp_path)) >= share)
             worker.send_signal(signal.SIGTERM)
             assert worker.wait(90) == 0
-    with role("worker", home, redis_url, FLOWZZ_KEEP_COMPLETED="1000"):
+    with role("worker", home, redis_url, **kept):
         eventually(lambda: len(logged(tmp_path)) == len(ids))
         assert {app.queues.wait(job_id, SOON).state for job_id in ids} == {JobState.COMPLETED}
     assert len(logged(tmp_path)) == len(ids)

@@ -18,7 +18,7 @@ from rq_contract.conftest import Work
 from support.processes import role
 from support.waiting import eventually
 
-SOON = timedelta(seconds=15)
+SOON = timedelta(seconds=90)
 
 
 def listens(raw: redis.Redis, name: str) -> bool:
@@ -86,7 +86,7 @@ def test_shutdown_lets_active_jobs_finish_and_the_process_exits_0(
         send_shutdown_command(raw, name)
         eventually(lambda: app.queues.workers()[0].state == "stopping", saying="it stops")
         (tmp_path / "go").touch()
-        assert process.wait(15) == 0
+        assert process.wait(90) == 0
     assert app.queues.job(job_id).state is JobState.COMPLETED
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -19,24 +18,28 @@ from rq_contract.conftest import Fetch, Work
 from support.engine import ended, new_job, step
 from support.waiting import eventually
 
-SOON = timedelta(seconds=15)
+SOON = timedelta(seconds=90)
 FAILS = ("probe.work", {"failUntil": 9})
 
 
 def test_retry_is_honoured_with_its_count_and_intervals(
-    app: Flowzz, working: Work, theirs: Queue, fetch: Fetch
+    app: Flowzz, working: Work, theirs: Queue, fetch: Fetch, raw: redis.Redis
 ) -> None:
-    job_id = theirs.enqueue(ENTRY, args=FAILS, retry=Retry(max=2, interval=[0, 1])).id
+    job_id = theirs.enqueue(ENTRY, args=FAILS, retry=Retry(max=2, interval=[0, 600])).id
     assert app.queues.job(job_id).max_attempts == 3
     with working():
+        eventually(lambda: len(app.queues.attempts(job_id)) == 2)
+        due = app.queues.job(job_id).due_at
+        raw.zadd(keys.SCHEDULED("probe"), {job_id: 1})
         job = app.queues.wait(job_id, SOON)
     assert (job.state, job.attempts_made, job.max_attempts) == (JobState.FAILED, 3, 3)
     attempts = app.queues.attempts(job_id)
     assert [attempt.outcome for attempt in attempts] == ["retrying", "retrying", "failed"]
-    waits = [
-        (late.started_at - early.ended_at).total_seconds() for early, late in pairwise(attempts) if late.started_at
-    ]
-    assert waits[0] < 0.9 <= waits[1]
+    first, second, _ = attempts
+    assert second.started_at is not None
+    assert second.started_at - first.ended_at < timedelta(seconds=300)
+    assert due is not None
+    assert timedelta(seconds=599) < due - second.ended_at < timedelta(seconds=660)
     shown = fetch(job_id)
     assert (shown.retries_left, shown.number_of_retries) == (0, 2)
 

@@ -22,7 +22,7 @@ from rq_contract.conftest import Work
 from support.visiting import HTML, PASSWORD, sign_in
 from support.waiting import eventually
 
-SOON = timedelta(seconds=15)
+SOON = timedelta(seconds=90)
 GOOD = dump_call("probe.work", {})
 HUGE = "9" * 5_000
 ENVELOPE = '{"job":"probe.work","attempts":3,"max_stalled":1,"nonce":"n"}'

@@ -18,7 +18,7 @@ from flowzz.queues.lanes import Lane, LimitKey
 from rq_contract.conftest import Fetch, Work
 from support.engine import completed, ended, failure_text, new_job, step
 
-SOON = timedelta(seconds=15)
+SOON = timedelta(seconds=90)
 
 
 def fail(queues: Queues, *ids: str, lane: Lane = Lane()) -> None:  # noqa: B008 - a frozen value

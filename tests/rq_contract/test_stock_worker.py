@@ -26,7 +26,7 @@ from flowzz.workers import Worker
 from support.probe import plugin
 from support.processes import environment
 
-SOON = timedelta(seconds=15)
+SOON = timedelta(seconds=90)
 
 
 @pytest.fixture

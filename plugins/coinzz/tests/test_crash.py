@@ -25,18 +25,22 @@ from support.waiting import eventually
 PAGES = 50
 KILLED_AFTER = 20
 MOST_PAGES_BETWEEN_KILLS = 3
+PATIENT = "30"
 UNLIKE = ("company_id", "pull_run", "first_seen_at", "updated_at", "state_arrived_at")
 """What two companies' rows of the same order differ in: whose they are, which run saw them, and when."""
 
 
 @contextmanager
-def worker(settings: Settings, redis_url: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker in a process of its own that notices a dead one within two seconds."""
+def worker(settings: Settings, redis_url: str, lease: str = "2") -> Iterator[subprocess.Popen[bytes]]:
+    """A worker in a process of its own that notices a dead one within two seconds.
+
+    The one that takes over, and is not to die, has a ``lease`` that outlasts a busy machine.
+    """
     environment = {
         **os.environ,
         "FLOWZZ_HOME": str(settings.home),
         "REDIS_URL": redis_url,
-        "FLOWZZ_LEASE": "2",
+        "FLOWZZ_LEASE": lease,
         "FLOWZZ_HEARTBEAT": "0.5",
         "FLOWZZ_SWEEP": "0.5",
     }
@@ -69,7 +73,7 @@ def test_a_killed_worker_loses_nothing(
             first.wait(timeout=10)
         assert 0 < len(company.orders()) < len(numbers)
 
-        with worker(settings, redis_url):
+        with worker(settings, redis_url, PATIENT):
             record = flowzz.queues.wait(job_id, timedelta(seconds=60))
 
         assert (record.state, record.result) == (JobState.COMPLETED, {"synced": len(numbers), "errors": 0})
@@ -109,7 +113,7 @@ def kill_in_a_sync(
                 process.send_signal(signal.SIGKILL)
                 process.wait(timeout=10)
         assert not flowzz.queues.job(job_id).state.is_final, "it was killed in the middle, each time"
-        with worker(settings, redis_url):
+        with worker(settings, redis_url, PATIENT):
             record = flowzz.queues.wait(job_id, timedelta(seconds=120))
 
         assert (record.state, record.result) == (JobState.COMPLETED, {"synced": len(numbers), "errors": 0})

@@ -221,8 +221,8 @@ def test_passing_trouble_is_tried_again(upstream: Any, connect: Connect, waits: 
 
 @pytest.mark.parametrize("fault", ["slow", "slow_headers"])
 def test_a_slow_answer_is_transient(upstream: Any, connect: Connect, fault: str) -> None:
-    upstream.faults(**{fault: {"delay": 1.0, "times": 1}})
-    assert connect(read_timeout=0.3).get(ACCOUNT, FIELDS)["id"] == ACCOUNT
+    upstream.faults(**{fault: {"delay": 6, "times": 1}})
+    assert connect(read_timeout=2).get(ACCOUNT, FIELDS)["id"] == ACCOUNT
     assert upstream.control("faults", method="GET")["on"][fault]["struck"] == 1
 
 

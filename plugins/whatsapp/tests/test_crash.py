@@ -21,18 +21,22 @@ from flowzz.settings import Settings
 from flowzz_whatsapp.models import MIGRATIONS
 from support.waiting import eventually
 
+PATIENT = "30"
 ANA = "+5511987654321"
 WITHIN = timedelta(seconds=60)
 
 
 @contextmanager
-def worker(settings: Settings, redis_url: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker in a process of its own that notices a dead one within two seconds."""
+def worker(settings: Settings, redis_url: str, lease: str = "2") -> Iterator[subprocess.Popen[bytes]]:
+    """A worker in a process of its own that notices a dead one within two seconds.
+
+    The one that takes over, and is not to die, has a ``lease`` that outlasts a busy machine.
+    """
     environment = {
         **os.environ,
         "FLOWZZ_HOME": str(settings.home),
         "REDIS_URL": redis_url,
-        "FLOWZZ_LEASE": "2",
+        "FLOWZZ_LEASE": lease,
         "FLOWZZ_HEARTBEAT": "0.5",
         "FLOWZZ_SWEEP": "0.5",
     }
@@ -63,7 +67,7 @@ def test_a_send_killed_between_request_and_settle_is_reconciled(
             first.wait(timeout=10)
         assert company.message()["state"] == "sending"
 
-        with worker(settings, redis_url), posting(company) as url:
+        with worker(settings, redis_url, PATIENT), posting(company) as url:
             eventually(lambda: company.message()["state"] == "unknown")
             upstream.settings(webhook_url=url)
             upstream.control("webhooks/release")
@@ -89,7 +93,7 @@ def test_a_send_killed_before_anybody_read_it_is_unknown_too(
             eventually(company.messages)
             first.send_signal(signal.SIGKILL)
             first.wait(timeout=10)
-        with worker(settings, redis_url):
+        with worker(settings, redis_url, PATIENT):
             eventually(lambda: company.message()["state"] == "unknown")
             eventually(lambda: flowzz.queues.job(job_id).state is JobState.DELAYED)
         assert company.message()["attempts"] == 1
@@ -119,7 +123,7 @@ def test_workers_killed_at_random_send_nothing_twice(
                     eventually(lambda seen=seen: len(upstream.phones()) > min(seen + chance.randrange(6), 38))
                     victim.send_signal(signal.SIGKILL)
                     victim.wait(timeout=10)
-            with worker(settings, redis_url):
+            with worker(settings, redis_url, PATIENT):
                 eventually(lambda: settled(company, upstream, numbers), timeout=120)
                 eventually(
                     lambda: all(

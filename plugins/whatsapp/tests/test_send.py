@@ -318,7 +318,8 @@ def test_a_timeout_after_the_message_was_taken_is_an_unknown_outcome(
         company.send()
     assert company.message()["state"] == "unknown"
     assert "ReadTimeout" in company.message()["problem"]
-    assert len(upstream.phones()[ANA]) == 1
+    # Who gives up may be faster than the server that has the request.
+    assert len(eventually(lambda: upstream.phones().get(ANA))) == 1
 
 
 def test_an_unknown_outcome_ends_with_a_person(company: Any, upstream: Any) -> None:
