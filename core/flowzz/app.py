@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,28 +21,21 @@ from flowzz.errors import (
     ConfigurationError,
     DuplicateJob,
     FlowzzError,
-    InvalidPayload,
     InvalidRequest,
     ParentNotFound,
-    PayloadTooLarge,
     QueueUnavailable,
     UnknownQueue,
 )
 from flowzz.health import HealthReport, report
-from flowzz.jobs.definition import JobDefinition
-from flowzz.jobs.duplicates import Unique
 from flowzz.jobs.notifications import Notification, Notified
 from flowzz.jobs.options import Batch, Enqueued, EnqueueOptions, Submission
-from flowzz.jobs.payload import parse_payload
 from flowzz.jobs.sources import DataSource
 from flowzz.plugins.contributions import Overlap, Schedule
 from flowzz.plugins.host import PluginHost
 from flowzz.plugins.notifying import notify_all
-from flowzz.queues.admission import admission_of, moment
+from flowzz.preparing import new_job
 from flowzz.queues.engine import Queues
-from flowzz.queues.fields import Envelope, dump_call
 from flowzz.queues.health import health_of, unreachable
-from flowzz.queues.lanes import Lane, key_of
 from flowzz.queues.new_job import NewJob
 from flowzz.queues.pauses import PauseKind
 from flowzz.queues.records import QueueStats
@@ -227,58 +220,8 @@ class Flowzz:
         schedule: str | None = None,
     ) -> NewJob:
         """A validated job, not stored yet. Raises UnknownJob, InvalidPayload or PayloadTooLarge."""
-        definition = self.plugins.job(job)
-        parsed = _parsed(definition, payload)
-        document = parsed.model_dump(mode="json", by_alias=True)
-        call = self._written(job, document)
-        company = _company(document)
-        new = NewJob(
-            id=options.job_id or str(uuid.uuid4()),
-            queue=definition.queue,
-            payload=document,
-            call=call,
-            envelope=Envelope(
-                job=job,
-                attempts=options.attempts or definition.rules.attempts,
-                max_stalled=definition.max_stalled,
-                # An id that is made here is nobody else's, so it tells a repeat by itself.
-                nonce=options.nonce or (uuid.uuid4().hex if options.job_id else ""),
-                company=company,
-                schedule=schedule,
-            ),
-            timeout_s=max(1, round(definition.timeout.total_seconds())),
-            due=moment(options.run_at or options.delay or None),
-            lane=Lane(
-                priority=options.priority or definition.priority,
-                company=company or "",
-                job=job,
-                limits=tuple(key_of(limit, parsed) for limit in definition.limits),
-            ),
-            admission=admission_of(
-                definition.duplicates or (Unique() if options.unique_key is not None else None),
-                job,
-                company or "",
-                parsed,
-                unique_key=options.unique_key,
-                expires=_expires(definition, options),
-                keep=definition.keep.dump(job) if definition.keep else "",
-            ),
-        )
-        if options.depends_on:
-            new = replace(new, admission=new.admission.after(options.depends_on, options.on_parent_failure))
-        return new
-
-    def _written(self, job: str, document: Any) -> str:
-        """RQ's ``data`` of the job. Raises InvalidPayload or PayloadTooLarge."""
-        try:
-            call = dump_call(job, document)
-            size = len(call) if call.isascii() else len(call.encode())
-        except ValueError as error:
-            problem = {"field": "(payload)", "message": f"cannot be written as JSON: {error}"}
-            raise InvalidPayload(job, [problem]) from None
-        if size > self.settings.max_payload_bytes:
-            raise PayloadTooLarge(size, self.settings.max_payload_bytes)
-        return call
+        most = self.settings.max_payload_bytes
+        return new_job(self.plugins.job(job), payload, options, schedule=schedule, max_bytes=most)
 
     def fire(self, schedule: Schedule, tick: datetime, *, revision: int | None = None) -> FireReply:
         """Claim one tick of a schedule and enqueue its jobs, unless another process has.
@@ -386,26 +329,6 @@ def _with_options(
     for given in jobs:
         job, payload, options = Submission(*given)
         yield job, payload, options or EnqueueOptions()
-
-
-def _parsed(definition: JobDefinition[Any, Any], payload: Mapping[str, Any] | BaseModel) -> BaseModel:
-    data = payload.model_dump(mode="json", by_alias=True) if isinstance(payload, BaseModel) else payload
-    parsed: BaseModel = parse_payload(definition.name, definition.payload_model, data)
-    return parsed
-
-
-def _company(document: Any) -> str | None:
-    company = document.get("empresaId") if isinstance(document, dict) else None
-    return company if isinstance(company, str) else None
-
-
-def _expires(definition: JobDefinition[Any, Any], options: EnqueueOptions) -> timedelta | datetime | None:
-    """The caller's expiry, or the job's, which counts from when the job may first run."""
-    if options.expires is not None or definition.expires_after is None:
-        return options.expires
-    if options.run_at is not None:
-        return options.run_at + definition.expires_after
-    return (options.delay or timedelta(0)) + definition.expires_after
 
 
 __all__: Sequence[str] = ["Flowzz"]

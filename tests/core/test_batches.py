@@ -10,8 +10,8 @@ from flowzz.errors import BatchNotFound, DuplicateJob, InvalidPayload, InvalidRe
 from flowzz.jobs.options import EnqueueOptions
 from flowzz.jobs.state import JobState
 from flowzz.queues import keys
+from flowzz.queues.claims import Claim
 from flowzz.queues.dead import DeadLetters
-from flowzz.queues.transitions import Claim
 from support.engine import completed, ended, failure_text, step
 
 WORK = ("probe.work", {})

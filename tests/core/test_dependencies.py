@@ -21,11 +21,11 @@ from flowzz.jobs.options import EnqueueOptions, ParentPolicy
 from flowzz.jobs.state import JobState
 from flowzz.plugins.host import PluginHost
 from flowzz.queues import keys
+from flowzz.queues.claims import Claim
 from flowzz.queues.engine import Queues
 from flowzz.queues.explain import Reason
 from flowzz.queues.fields import ENTRY
 from flowzz.queues.new_job import NewJob
-from flowzz.queues.transitions import Claim
 from flowzz.settings import Settings
 from flowzz.workers import Worker
 from support.engine import completed, ended, failure_text, new_job, step

@@ -22,8 +22,8 @@ from flowzz.jobs.payload import Payload
 from flowzz.jobs.state import JobState
 from flowzz.plugins.host import PluginHost
 from flowzz.queues import keys
+from flowzz.queues.claims import Claim
 from flowzz.queues.dead import DeadLetters
-from flowzz.queues.transitions import Claim
 from flowzz.settings import Settings
 from support.engine import completed, ended, failure_text, step
 from support.waiting import eventually

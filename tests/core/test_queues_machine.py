@@ -20,13 +20,13 @@ from flowzz.jobs.options import ParentPolicy
 from flowzz.jobs.state import JobState
 from flowzz.queues import keys
 from flowzz.queues.admission import Admission
+from flowzz.queues.claims import Claim
 from flowzz.queues.dead import DeadLetters
 from flowzz.queues.engine import REGISTRIES, Queues
 from flowzz.queues.fields import dump_call
 from flowzz.queues.lanes import Lane, queue_key
 from flowzz.queues.reading import pack_text
 from flowzz.queues.schedules import FireOutcome
-from flowzz.queues.transitions import Claim
 from support.engine import completed, ended, failure_text, new_job, step
 from support.judged import LIMITED, QUEUES, SLOTTED, Judged
 

@@ -13,8 +13,8 @@ from flowzz.jobs.outcome import Completed, ErrorInfo, Failed
 from flowzz.jobs.state import JobState
 from flowzz.plugins.host import PluginHost
 from flowzz.queues import keys
+from flowzz.queues.claims import Claim
 from flowzz.queues.engine import Queues
-from flowzz.queues.transitions import Claim
 from flowzz.settings import Settings
 from flowzz.workers.settlement import MOST_MESSAGE, MOST_RESULT, settlement_of
 from flowzz.workers.sweeper import Sweeper

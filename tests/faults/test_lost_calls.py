@@ -15,10 +15,10 @@ import redis
 
 from flowzz.errors import QueueUnavailable
 from flowzz.queues import keys
+from flowzz.queues.claims import Claim
 from flowzz.queues.dead import DeadLetters
 from flowzz.queues.engine import Queues
 from flowzz.queues.pauses import PauseKind
-from flowzz.queues.transitions import Claim
 from support.engine import completed, ended, failure_text, new_job, step
 from support.faults.census import lanes_of, take_census
 from support.proxy import Proxy, proxy, script

@@ -14,9 +14,9 @@ from flowzz.jobs.options import EnqueueOptions, ParentPolicy
 from flowzz.jobs.state import JobState
 from flowzz.queues import keys
 from flowzz.queues.admission import Admission
+from flowzz.queues.claims import Claim
 from flowzz.queues.engine import Queues
 from flowzz.queues.new_job import NewJob
-from flowzz.queues.transitions import Claim
 from flowzz.workers.sweeper import Sweeper
 from rq_contract.conftest import Fetch
 from support.engine import completed, ended, failure_text, new_job, step

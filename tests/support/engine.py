@@ -6,12 +6,12 @@ import itertools
 import json
 from typing import Any
 
+from flowzz.queues.claims import Claim, Settlement, StepReply
 from flowzz.queues.engine import Queues
 from flowzz.queues.fields import Envelope
 from flowzz.queues.lanes import Lane
 from flowzz.queues.new_job import NewJob
 from flowzz.queues.reading import pack_result, pack_text
-from flowzz.queues.transitions import Claim, Settlement, StepReply
 
 _numbers = itertools.count(1)
 

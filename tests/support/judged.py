@@ -9,9 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from flowzz.jobs.state import JobState
 from flowzz.queues import keys
+from flowzz.queues.claims import Claim
 from flowzz.queues.engine import REGISTRIES, Queues
 from flowzz.queues.lanes import LimitKey
-from flowzz.queues.transitions import Claim
 
 QUEUES = ("alpha", "beta")
 LIMITED = LimitKey("phone", 2, 3_600_000)

@@ -28,7 +28,8 @@ from flowzz.jobs.payload import Payload, Result
 from flowzz.jobs.retry import Custom, Fixed, NoRetry
 from flowzz.plugins.contributions import Plugin
 from flowzz.plugins.hookspecs import hookimpl
-from flowzz.queues.transitions import Settlement, StepReply, Transitions
+from flowzz.queues.claims import Settlement, StepReply
+from flowzz.queues.transitions import Transitions
 from flowzz.workers.journal import Journal
 from flowzz.workers.mailbox import Mailbox
 

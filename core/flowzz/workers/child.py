@@ -19,7 +19,8 @@ from types import FrameType
 from flowzz.app import Flowzz
 from flowzz.errors import FlowzzError, JobCanceled, LeaseLost, MemoryLimitExceeded
 from flowzz.plugins.host import PluginHost
-from flowzz.queues.transitions import Claim, Transitions
+from flowzz.queues.claims import Claim
+from flowzz.queues.transitions import Transitions
 from flowzz.settings import Settings
 from flowzz.workers.execution import Execution, run
 from flowzz.workers.reporter import Reporter

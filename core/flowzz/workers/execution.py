@@ -50,9 +50,9 @@ from flowzz.jobs.outcome import (
 )
 from flowzz.jobs.payload import parse_payload
 from flowzz.jobs.retry import NoRetry, RetryRules
+from flowzz.queues.claims import Claim
 from flowzz.queues.fields import Envelope, UnreadableJob, load_call
 from flowzz.queues.lanes import key_of
-from flowzz.queues.transitions import Claim
 from flowzz.queues.unconnected import WAITS
 from flowzz.workers.reporter import Reporter
 from flowzz.workers.rq_retry import rq_retry

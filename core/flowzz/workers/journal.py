@@ -19,7 +19,7 @@ from flowzz.jobs.outcome import (
     Released,
     Retrying,
 )
-from flowzz.queues.transitions import StepReply
+from flowzz.queues.claims import StepReply
 from flowzz.workers.mailbox import Done
 
 REFUSED = {0: "refused, the lease was lost", 2: "dropped, the job is gone"}

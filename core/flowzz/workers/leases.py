@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from flowzz.errors import QueueUnavailable
-from flowzz.queues.transitions import Claim, Transitions
+from flowzz.queues.claims import Claim
+from flowzz.queues.transitions import Transitions
 from flowzz.workers.heartbeat import Heartbeat
 from flowzz.workers.reporter import Reporter
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from flowzz.errors import QueueUnavailable
 from flowzz.jobs.outcome import Outcome
-from flowzz.queues.transitions import Claim, Settlement, Transitions
+from flowzz.queues.claims import Claim, Settlement
+from flowzz.queues.transitions import Transitions
 
 
 @dataclass(slots=True)

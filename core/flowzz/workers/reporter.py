@@ -10,7 +10,8 @@ from typing import Any
 
 from flowzz import clock, logs
 from flowzz.errors import JobTimeout, LeaseLost
-from flowzz.queues.transitions import Claim, Transitions
+from flowzz.queues.claims import Claim
+from flowzz.queues.transitions import Transitions
 
 LINE_LIMIT = 2_000
 

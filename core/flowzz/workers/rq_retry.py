@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 
 from flowzz.jobs.retry import Listed, RetryPolicy
-from flowzz.queues.transitions import Claim
+from flowzz.queues.claims import Claim
 
 MOST_RETRIES, LONGEST_S = 1_000, 366 * 86_400
 

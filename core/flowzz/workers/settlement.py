@@ -18,8 +18,8 @@ from flowzz.jobs.outcome import (
     Released,
     Retrying,
 )
+from flowzz.queues.claims import Claim, Settlement
 from flowzz.queues.reading import pack_result, pack_text
-from flowzz.queues.transitions import Claim, Settlement
 from flowzz.workers.mailbox import Done
 
 MOST_RESULT = 256 * 1024

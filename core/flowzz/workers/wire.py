@@ -33,7 +33,7 @@ from flowzz.jobs.outcome import (
     Retrying,
 )
 from flowzz.plugins.host import PluginHost
-from flowzz.queues.transitions import Claim
+from flowzz.queues.claims import Claim
 from flowzz.settings import Settings
 
 TELL_CANCELED, TELL_LOST, TELL_STOPPING, TELL_TIMEOUT = b"c", b"l", b"s", b"t"

@@ -20,8 +20,8 @@ from flowzz.app import Flowzz
 from flowzz.errors import ConfigurationError, QueueUnavailable
 from flowzz.jobs.outcome import Failed, Released
 from flowzz.limits import queue_rules
+from flowzz.queues.claims import Settlement, StepReply
 from flowzz.queues.epoch import Witness
-from flowzz.queues.transitions import Settlement, StepReply
 from flowzz.workers.apart import Pen
 from flowzz.workers.commands import CommandListener
 from flowzz.workers.crew import Crew
