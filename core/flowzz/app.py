@@ -30,6 +30,7 @@ from flowzz.health import HealthReport, report
 from flowzz.jobs.notifications import Notification, Notified
 from flowzz.jobs.options import Batch, Enqueued, EnqueueOptions, Submission
 from flowzz.jobs.sources import DataSource
+from flowzz.jobs.state import JobState
 from flowzz.plugins.contributions import Overlap, Schedule
 from flowzz.plugins.host import PluginHost
 from flowzz.plugins.notifying import notify_all
@@ -270,6 +271,10 @@ class Flowzz:
         if refused and not jobs:
             raise refused[0]
         return jobs
+
+    def job_states(self, ids: Sequence[str]) -> Mapping[str, JobState]:
+        """How those jobs stand; one that is gone is left out. Raises QueueUnavailable."""
+        return self.queues.states(ids)
 
     def data_sources(self, topic: str) -> tuple[DataSource, ...]:
         """What loaded plugins offer on that topic, by name."""

@@ -13,6 +13,7 @@ from flowzz.jobs.connection import Connection, ConnectionState
 from flowzz.jobs.notifications import Notification, Notified
 from flowzz.jobs.options import EnqueueOptions
 from flowzz.jobs.sources import DataSource
+from flowzz.jobs.state import JobState
 from flowzz.jobs.steps import StepMemory, Steps
 
 if TYPE_CHECKING:
@@ -97,6 +98,10 @@ class HostPort(EnqueuePort, Protocol):
 
     def data_sources(self, topic: str) -> tuple[DataSource, ...]:
         """What loaded plugins offer on that topic, by name."""
+        ...
+
+    def job_states(self, ids: Sequence[str]) -> Mapping[str, JobState]:
+        """How those jobs stand; one that is gone is left out. Raises QueueUnavailable."""
         ...
 
     def notify(self, notification: Notification) -> Notified:
@@ -233,6 +238,14 @@ class JobContext:
         """
         self._raise_if_lost()
         return self.host.enqueue(job, payload, options)
+
+    def job_states(self, ids: Sequence[str]) -> Mapping[str, JobState]:
+        """How other jobs stand, by id; one that was removed, or whose retention has passed, is left out.
+
+        For rows of a plugin's own that a job was to bring to an end, and did not: it may have been canceled. Raises
+        QueueUnavailable.
+        """
+        return self.host.job_states(ids)
 
     def data_sources(self, topic: str) -> tuple[DataSource, ...]:
         """The data of other plugins on that topic, by name; empty when nothing that offers it is installed."""

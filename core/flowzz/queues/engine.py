@@ -76,6 +76,10 @@ class Queues:
             raise JobNotFound(job_id)
         return found[0]
 
+    def states(self, ids: Sequence[str]) -> dict[str, JobState]:
+        """How those jobs stand; one that was removed, or whose retention has passed, is left out."""
+        return {job.id: job.state for job in self._read(ids)} if ids else {}
+
     def jobs(self, queue: str, state: JobState, *, offset: int = 0, limit: int = 50) -> JobPage:
         """Jobs of one queue in one state: what runs next first, what ended last first. ``limit`` at most 500."""
         offset, limit = max(0, offset), min(max(1, limit), MOST_PER_PAGE)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from sqlalchemy import Table, select
 from flowzz.errors import QueueUnavailable
 from flowzz.jobs.connection import Connection
 from flowzz.jobs.context import JobContext
+from flowzz.jobs.state import JobState
 from flowzz.plugins.contributions import WebhookReply, WebhookRequest
 from flowzz.settings import Settings
 from flowzz.store import Store
@@ -74,6 +77,9 @@ class Queue:
 
     def data_sources(self, topic: str) -> tuple[Any, ...]:
         return ()
+
+    def job_states(self, ids: Sequence[str]) -> Mapping[str, JobState]:
+        return {}
 
     def notify(self, notification: Any) -> Any:
         raise AssertionError("no handler of this plugin notifies")
@@ -173,6 +179,14 @@ class Company:
         assert reply.status == 200, reply.body
         data = ProcessWebhook(empresa_id=self.id, event_id=str(reply.body["eventId"]))
         return process_webhook(self.context(str(reply.body["jobId"])), data)
+
+    def status(self, wamid: str, word: str, at: datetime, **more: Any) -> bytes:
+        """A webhook's body with one status of a message to Ana."""
+        said = {"id": wamid, "status": word, "timestamp": str(int(at.timestamp())), "recipient_id": ANA[1:], **more}
+        metadata = {"phone_number_id": self.settings.phone_number_id}
+        value = {"messaging_product": "whatsapp", "metadata": metadata, "statuses": [said]}
+        entry = {"changes": [{"field": "messages", "value": value}]}
+        return json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
 
     def rows(self, table: Table) -> list[dict[str, Any]]:
         with self.store.session() as session:

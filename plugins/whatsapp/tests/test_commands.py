@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from pydantic import SecretStr
+from sqlalchemy import update
 
 from flowzz.app import Flowzz
 from flowzz.cli import main
+from flowzz.clock import now
 from flowzz.settings import Settings
 from flowzz.store import Role
 from flowzz_whatsapp.errors import Refused
-from flowzz_whatsapp.models import MIGRATIONS
+from flowzz_whatsapp.models import MIGRATIONS, messages
 
 ANA = "+5511987654321"
 
@@ -62,7 +65,27 @@ def test_a_message_is_sent_again_only_when_asked(flowzz: Callable[..., Result], 
     assert (done.exit_code, f"message {failed} is sent again by job whatsapp-resend-" in done.output) == (0, True)
     refused = flowzz("resend", sent, "--yes")
     assert refused.exit_code != 0
-    assert "only failed messages" in refused.output or "only failed messages" in str(refused.exception)
+    assert "only failed and dropped messages" in refused.output or "only failed and dropped messages" in str(
+        refused.exception
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "state", "told"), [("arrived", "sent", "counts as sent"), ("drop", "dropped", "is dropped")]
+)
+def test_a_person_decides_about_an_unknown_one(
+    flowzz: Callable[..., Result], company: Any, command: str, state: str, told: str
+) -> None:
+    number = company.messages()[-1]["id"]
+    refused = flowzz(command, str(number))
+    assert refused.exit_code != 0
+    assert "only the outcome of unknown ones is open" in refused.output + str(refused.exception)
+    with company.store.session() as session:
+        past = now() - timedelta(minutes=16)
+        session.execute(update(messages).where(messages.c.id == number).values(state="unknown", unknown_at=past))
+    done = flowzz(command, str(number))
+    assert (done.exit_code, done.output) == (0, f"message {number} {told}\n")
+    assert company.messages()[-1]["state"] == state
 
 
 def test_phones_of_users(flowzz: Callable[..., Result]) -> None:

@@ -97,6 +97,7 @@ def test_the_plugin_loads_without_a_problem(flowzz: Flowzz) -> None:
     (record,) = flowzz.plugins.records
     assert (record.problem, str(record.state)) == (None, "loaded")
     assert sorted(flowzz.plugins.jobs) == [
+        "whatsapp.close_ended",
         "whatsapp.delete_old",
         "whatsapp.look_up_statuses",
         "whatsapp.process_webhook",

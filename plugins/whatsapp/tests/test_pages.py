@@ -169,6 +169,32 @@ def test_a_failed_message_can_be_sent_again(client: FlaskClient, flowzz: Flowzz,
     assert (entry.actor, entry.action, entry.target) == ("admin@flowzz.example", "whatsapp.resend", str(failed["id"]))
 
 
+@pytest.mark.parametrize(("say", "state", "told"), [("arrived", "sent", "counts as sent"), ("dropped",) * 3])
+def test_a_person_decides_about_an_unknown_one(
+    client: FlaskClient, flowzz: Flowzz, lojas: tuple[Any, Any], say: str, state: str, told: str
+) -> None:
+    unknown = next(row for row in lojas[0].messages() if row["state"] == "unknown")
+    address = f"{PAGE}{unknown['id']}/{say}"
+    assert address not in client.get(PAGE, query_string={"state": "unknown"}, headers=HTML).text, "a status may come"
+    with flowzz.store.session() as session:
+        session.execute(
+            update(messages).where(messages.c.id == unknown["id"]).values(unknown_at=now() - timedelta(minutes=16))
+        )
+    assert address in client.get(PAGE, query_string={"state": "unknown"}, headers=HTML).text
+
+    assert post(client, address, back=PAGE).status_code == 303
+
+    (row,) = (row for row in lojas[0].messages() if row["id"] == unknown["id"])
+    assert row["state"] == state
+    assert row["problem"].startswith("admin@flowzz.example found" if say == "arrived" else "nobody knows")
+    assert told in client.get(PAGE, headers=HTML).text
+    entry = flowzz.store.audit(1)[0]
+    assert (entry.actor, entry.action, entry.target) == ("admin@flowzz.example", f"whatsapp.{say}", str(unknown["id"]))
+    assert post(client, address, back=PAGE).status_code == 303
+    assert "nothing is to be decided" in client.get(PAGE, headers=HTML).text
+    assert "refused" in flowzz.store.audit(1)[0].detail
+
+
 def test_a_message_without_content_says_so_and_cannot_be_sent_again(
     client: FlaskClient, lojas: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,7 +278,9 @@ def base_url(app: Flask) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
-@pytest.mark.parametrize("path", [PAGE, f"{PAGE}?state=failed", f"{PAGE}?company=nobody", f"{PAGE}account"])
+@pytest.mark.parametrize(
+    "path", [PAGE, f"{PAGE}?state=failed", f"{PAGE}?state=unknown", f"{PAGE}?company=nobody", f"{PAGE}account"]
+)
 def test_everybody_can_read_it(
     browser: Browser,
     base_url: str,
@@ -264,6 +292,8 @@ def test_everybody_can_read_it(
     tmp_path: Path,
 ) -> None:
     tell(flowzz, lojas[0], 3)
+    with flowzz.store.session() as session:
+        session.execute(update(messages).values(unknown_at=now() - timedelta(minutes=16)))
     context = browser.new_context(
         viewport={"width": width, "height": 844}, base_url=base_url, color_scheme=scheme, reduced_motion="reduce"
     )

@@ -81,7 +81,7 @@ def test_a_number_that_is_given_out_again_is_another_message(each_company: Any, 
 
 def test_what_was_sent_is_not_sent_again(company: Any, queue: Any) -> None:
     company.send()
-    with pytest.raises(InvalidRequest, match="it is accepted; only failed messages"):
+    with pytest.raises(InvalidRequest, match="it is accepted; only failed and dropped messages"):
         resend(company.store, queue, company.message()["id"])
     assert not may_resend(company.message())
     assert queue.jobs == []

@@ -52,11 +52,6 @@ def swept(company: Any, **more: Any) -> dict[str, int]:
     return {name: count for name, count in done.model_dump().items() if count}
 
 
-def status(company: Any, wamid: str, word: str, at: datetime, **more: Any) -> bytes:
-    said = {"id": wamid, "status": word, "timestamp": str(int(at.timestamp())), "recipient_id": ANA[1:], **more}
-    return _body(company, {"statuses": [said]})
-
-
 def incoming(company: Any, wa_id: str, at: datetime) -> bytes:
     said = {"from": wa_id, "id": f"wamid.{wa_id}", "timestamp": str(int(at.timestamp())), "type": "text"}
     contact = {"wa_id": wa_id, "profile": {"name": "Ana"}}
@@ -83,7 +78,7 @@ def test_a_message_at_rest_loses_who_and_what_and_keeps_how_far_it_came(each_com
     company, at = each_company, datetime.now(UTC)
     wamid = company.send(message=SECRET_WORDS).message_id
     for word in ("sent", "delivered"):
-        company.process(status(company, wamid, word, at, biz_opaque_callback_data="job:job-1"))
+        company.process(company.status(wamid, word, at, biz_opaque_callback_data="job:job-1"))
     company.process(incoming(company, ANA[1:], at))
     before = company.message()
     with after(KEEP_WEBHOOKS + SECOND):
@@ -198,7 +193,7 @@ def test_a_repeat_of_a_status_turns_nothing_back(each_company: Any) -> None:
     company, at = each_company, datetime.now(UTC)
     wamid = company.send().message_id
     told = [
-        status(company, wamid, word, at, biz_opaque_callback_data="job:job-1") for word in ("sent", "delivered", "read")
+        company.status(wamid, word, at, biz_opaque_callback_data="job:job-1") for word in ("sent", "delivered", "read")
     ]
     for body in told:
         company.process(body)
@@ -216,9 +211,9 @@ def test_a_repeat_of_a_status_turns_nothing_back(each_company: Any) -> None:
 def test_a_status_of_a_message_that_still_has_its_content_stays(each_company: Any) -> None:
     company, at = each_company, datetime.now(UTC)
     wamid = company.send().message_id
-    company.process(status(company, wamid, "sent", at))
+    company.process(company.status(wamid, "sent", at))
     with after(KEEP - timedelta(days=1)):
-        company.process(status(company, wamid, "delivered", at + SECOND))
+        company.process(company.status(wamid, "delivered", at + SECOND))
     with after(KEEP + timedelta(days=1)):
         assert swept(company) == {"webhooks": 1}
         assert len(company.statuses()) == 2
@@ -227,7 +222,7 @@ def test_a_status_of_a_message_that_still_has_its_content_stays(each_company: An
 def test_a_webhook_that_is_still_pending_is_not_lost(each_company: Any) -> None:
     company = each_company
     wamid = company.send().message_id
-    company.receive(status(company, wamid, "sent", datetime.now(UTC)))
+    company.receive(company.status(wamid, "sent", datetime.now(UTC)))
     with after(KEEP_WEBHOOKS * 2):
         assert swept(company) == {}
     assert len(company.events()) == 1
@@ -236,7 +231,7 @@ def test_a_webhook_that_is_still_pending_is_not_lost(each_company: Any) -> None:
 def test_a_repeat_of_a_deleted_webhook_is_taken_and_counts_once(each_company: Any) -> None:
     company, at = each_company, datetime.now(UTC)
     wamid = company.send().message_id
-    body = status(company, wamid, "delivered", at)
+    body = company.status(wamid, "delivered", at)
     company.process(body)
     with after(KEEP_WEBHOOKS + SECOND):
         assert swept(company) == {"webhooks": 1}

@@ -8,6 +8,7 @@ from flowzz.cli.output import json_option, print_json, print_table
 from flowzz.cli.session import Session, pass_session
 from flowzz.errors import InvalidRequest
 from flowzz.store import Store, User
+from flowzz_whatsapp.deciding import Decision, decide
 from flowzz_whatsapp.listing import Row, list_messages
 from flowzz_whatsapp.phones import phones, remove_phone, set_phone
 from flowzz_whatsapp.resending import resend
@@ -58,13 +59,31 @@ def list_command(session: Session, company_id: str | None, state: str | None, li
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_session
 def resend_command(session: Session, number: int, yes: bool) -> None:
-    """Send message NUMBER again: one that failed, or one of unknown outcome that is not in the recipient's chat."""
+    """Send message NUMBER again: one that failed, was dropped, or is unknown and not in the recipient's chat."""
     if not yes:
         click.confirm("If the recipient has it already, it arrives twice. Send it again?", abort=True)
     with session.app() as app:
         job_id = resend(app.store, app, number)
         app.store.record_audit("cli", "whatsapp.resend", str(number), {"job": job_id})
     click.echo(f"message {number} is sent again by job {job_id}")
+
+
+@whatsapp_commands.command("arrived")
+@click.argument("number", type=int)
+@pass_session
+def arrived_command(session: Session, number: int) -> None:
+    """Say that message NUMBER, of unknown outcome, is in the recipient's chat."""
+    _decide(session, number, Decision.ARRIVED)
+    click.echo(f"message {number} counts as sent")
+
+
+@whatsapp_commands.command("drop")
+@click.argument("number", type=int)
+@pass_session
+def drop_command(session: Session, number: int) -> None:
+    """Drop message NUMBER, of unknown outcome: it is not sent again, whether it arrived or not."""
+    _decide(session, number, Decision.DROPPED)
+    click.echo(f"message {number} is dropped")
 
 
 @whatsapp_commands.group("phones")
@@ -107,6 +126,12 @@ def remove_command(session: Session, email: str) -> None:
         if remove_phone(store, _user(store, email).id):
             store.record_audit("cli", "whatsapp.phone_remove", email)
     click.echo(f"{email} is told nothing by WhatsApp")
+
+
+def _decide(session: Session, number: int, decision: Decision) -> None:
+    with session.store() as store:
+        decide(store, number, decision, "somebody at the command line")
+        store.record_audit("cli", f"whatsapp.{decision}", str(number))
 
 
 def _user(store: Store, email: str) -> User:

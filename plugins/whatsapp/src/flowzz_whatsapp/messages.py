@@ -196,7 +196,9 @@ def _resumed(session: Session, row: Row, fresh: Row) -> Row:
     at = now()
     change: dict[str, Any] = {}
     never_taken = row["state"] == State.FAILED and row["message_id"] is None
-    if row["state"] == State.WAITING or never_taken:
+    # A person had the canceled job run; where the message may have been taken, a resend is what they have to ask for.
+    revived = row["state"] == State.DROPPED and row["unknown_at"] is None
+    if row["state"] == State.WAITING or never_taken or revived:
         change = {
             "state": State.SENDING.value,
             "attempts": row["attempts"] + 1,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -12,6 +14,7 @@ from flowzz_web.languages import explain
 from flowzz_web.languages import translate as _
 from flowzz_whatsapp.codes import EXPLANATIONS
 from flowzz_whatsapp.configuration import WhatsAppSettings
+from flowzz_whatsapp.deciding import Decision, decide, may_decide
 from flowzz_whatsapp.listing import list_messages
 from flowzz_whatsapp.news import count_news, list_news
 from flowzz_whatsapp.resending import may_resend, resend
@@ -29,6 +32,7 @@ _TONES = {
     State.DELIVERED: "completed",
     State.READ: "completed",
     State.FAILED: "failed",
+    State.DROPPED: "canceled",
 }
 
 
@@ -37,6 +41,8 @@ def messages_blueprint() -> Blueprint:
     blueprint.add_url_rule("/", view_func=messages)
     blueprint.add_url_rule("/account", view_func=account)
     blueprint.add_url_rule("/<int:number>/resend", view_func=send_again, methods=["POST"])
+    blueprint.add_url_rule("/<int:number>/arrived", view_func=arrived, methods=["POST"])
+    blueprint.add_url_rule("/<int:number>/dropped", view_func=dropped, methods=["POST"])
     return blueprint
 
 
@@ -52,6 +58,7 @@ def state_words() -> dict[State, str]:
         State.DELIVERED: _("delivered"),
         State.READ: _("read"),
         State.FAILED: _("failed"),
+        State.DROPPED: _("dropped"),
     }
 
 
@@ -105,6 +112,7 @@ def messages() -> str:
         offset=offset,
         limit=PAGE,
         may_resend=may_resend,
+        may_decide=may_decide,
         keep_days=WhatsAppSettings.load().keep_days,
         explanations=EXPLANATIONS,
         news=count_news(store, company),
@@ -112,17 +120,48 @@ def messages() -> str:
 
 
 def send_again(number: int) -> ResponseReturnValue:
-    """Audited, also when it is refused."""
-    flowzz, user = the_flowzz(), visitor()
+    """A new job, told to the visitor by its id."""
+
+    def again(actor: str) -> tuple[dict[str, str], str]:
+        flowzz = the_flowzz()
+        job_id = resend(flowzz.store, flowzz, number)
+        return {"job": job_id}, _("The message is sent again by job %(id)s.", id=job_id)
+
+    return _audited("resend", number, again)
+
+
+def arrived(number: int) -> ResponseReturnValue:
+    """The visitor found a message of unknown outcome in the recipient's chat."""
+
+    def say(actor: str) -> tuple[dict[str, str], str]:
+        decide(the_flowzz().store, number, Decision.ARRIVED, actor)
+        return {}, _("Message no. %(number)s counts as sent.", number=number)
+
+    return _audited(Decision.ARRIVED, number, say)
+
+
+def dropped(number: int) -> ResponseReturnValue:
+    """The visitor wants no more of a message of unknown outcome."""
+
+    def say(actor: str) -> tuple[dict[str, str], str]:
+        decide(the_flowzz().store, number, Decision.DROPPED, actor)
+        return {}, _("Message no. %(number)s is dropped.", number=number)
+
+    return _audited(Decision.DROPPED, number, say)
+
+
+def _audited(what: str, number: int, act: Callable[[str], tuple[dict[str, str], str]]) -> ResponseReturnValue:
+    """Back to where the visitor was. ``act`` gives what to put on record and what to say; so does a refusal."""
+    store, user = the_flowzz().store, visitor()
     actor = user.email if user else "system"
     try:
-        job_id = resend(flowzz.store, flowzz, number)
+        detail, said = act(actor)
     except (InvalidRequest, NotFound) as error:
-        flowzz.store.record_audit(actor, "whatsapp.resend", str(number), {"refused": str(error)})
+        store.record_audit(actor, f"whatsapp.{what}", str(number), {"refused": str(error)})
         flash(explain(error), "refused")
     else:
-        flowzz.store.record_audit(actor, "whatsapp.resend", str(number), {"job": job_id})
-        flash(_("The message is sent again by job %(id)s.", id=job_id), "done")
+        store.record_audit(actor, f"whatsapp.{what}", str(number), detail)
+        flash(said, "done")
     return redirect(own_path(request.form.get("back", "")) or url_for(".messages"), code=303)
 
 

@@ -91,9 +91,12 @@ class SendMessage(Payload):
 
 
 class SentMessage(Result):
-    """``message_id`` is Meta's wamid; ``status`` how far it was by then: ``accepted``, ``sent``, ``delivered`` …"""
+    """``message_id`` is Meta's wamid; ``status`` how far it was by then: ``accepted``, ``sent``, ``delivered`` …
 
-    message_id: str
+    Without a wamid it is only where a person, and not Meta, said that the message arrived.
+    """
+
+    message_id: str | None
     status: str
 
 

@@ -24,6 +24,7 @@ from flowzz.plugins.hookspecs import hookimpl
 from flowzz_whatsapp.checking import check
 from flowzz_whatsapp.commands import whatsapp_commands
 from flowzz_whatsapp.connection import PLUGIN, WhatsAppConnection
+from flowzz_whatsapp.ended import CLOSE_JOB, close_ended, companies_to_close
 from flowzz_whatsapp.history import HISTORY_JOB, companies_to_look_up, look_up_statuses
 from flowzz_whatsapp.models import MIGRATIONS
 from flowzz_whatsapp.notices import notify
@@ -43,7 +44,7 @@ from flowzz_whatsapp.webhooks import (
 
 @hookimpl
 def flowzz_jobs() -> Sequence[JobDefinition[Any, Any]]:
-    return [send_message, process_webhook, recover_webhooks, look_up_statuses, delete_old]
+    return [send_message, process_webhook, recover_webhooks, look_up_statuses, close_ended, delete_old]
 
 
 @hookimpl
@@ -62,6 +63,13 @@ def flowzz_schedules() -> Sequence[Schedule]:
             cron="17 * * * *",
             payloads=companies_to_look_up,
             description="Asks for statuses whose webhook did not come, for companies that switched that on.",
+        ),
+        Schedule(
+            name=CLOSE_JOB,
+            job=CLOSE_JOB,
+            cron="4-59/10 * * * *",
+            payloads=companies_to_close,
+            description="Says of messages whose job was canceled, or failed, what became of them.",
         ),
         Schedule(
             name=DELETE_JOB,

@@ -24,7 +24,7 @@ from flowzz_whatsapp.states import State
 
 
 def may_resend(row: Mapping[str, Any]) -> bool:
-    """True for a message that failed, or whose outcome nobody will learn by waiting longer."""
+    """True for a message that failed or was dropped, or whose outcome nobody will learn by waiting longer."""
     return _hindrance(row) is None
 
 
@@ -52,10 +52,15 @@ def _hindrance(row: Mapping[str, Any]) -> str | None:
     state = State(row["state"])
     if row["content_deleted_at"] is not None:
         return f"its content was deleted on {row['content_deleted_at']:%Y-%m-%d}, since messages are not kept for ever"
-    if state is State.FAILED:
+    if state in (State.FAILED, State.DROPPED):
         return None
     if state is not State.UNKNOWN:
-        return f"it is {state}; only failed messages and those of unknown outcome are"
+        return f"it is {state}; only failed and dropped messages and those of unknown outcome are"
+    return still_open(row)
+
+
+def still_open(row: Mapping[str, Any]) -> str | None:
+    """Why nobody can decide yet about a message of unknown outcome; None when its time is over."""
     ends = row["unknown_at"] + UNKNOWN_LIMIT
     return None if now() >= ends else f"its status may still come; until {ends:%H:%M} UTC its job waits for it"
 

@@ -157,8 +157,10 @@ def _known(ctx: JobContext, row: Row) -> SentMessage:
     state = State(row["state"])
     if state is State.FAILED:
         raise Refused(str(row["problem"] or "Meta could not deliver it"), row["error_code"] or 0)
+    if state is State.DROPPED:
+        raise Permanent(f"{row['problem']}; to send it after all: flowzz whatsapp resend {row['id']}")
     if state is not State.UNKNOWN:
-        return SentMessage(message_id=str(row["message_id"]), status=state.value)
+        return SentMessage(message_id=row["message_id"], status=state.value)
     waited = now() - row["unknown_at"]
     if waited < UNKNOWN_LIMIT:
         ctx.snooze(_look_again(waited), "waiting for the status webhook to tell whether it was taken")

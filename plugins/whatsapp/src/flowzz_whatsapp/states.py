@@ -1,7 +1,8 @@
 """How far a message is, as a function of what was said of it: whatever the order, and however often it is said.
 
     waiting ⇄ sending → accepted (or held) → sent → delivered → read
-                  ↘ unknown ↗                     ↘ failed, unless it was delivered all the same
+       ↘          ↘ unknown ↗                     ↘ failed, unless it was delivered all the same
+          dropped ↙
 
 Meta does not keep the order of its webhooks, leaves some out and repeats others (reference §7.7). So a message's state
 is computed anew from all its statuses each time one comes.
@@ -18,7 +19,8 @@ from typing import Any
 
 class State(StrEnum):
     """``WAITING`` was surely not taken and is tried again; ``SENDING`` is on its way; ``UNKNOWN`` left us without an
-    answer; ``ACCEPTED`` was taken by Meta, ``HELD`` for a look at its template; the rest is as Meta says.
+    answer; ``ACCEPTED`` was taken by Meta, ``HELD`` for a look at its template. ``DROPPED`` is not to be sent any
+    more: its job was canceled, or a person said so of one whose outcome is unknown. The rest is as Meta says.
     """
 
     WAITING = "waiting"
@@ -30,11 +32,12 @@ class State(StrEnum):
     DELIVERED = "delivered"
     READ = "read"
     FAILED = "failed"
+    DROPPED = "dropped"
 
 
 IN_FLIGHT = (State.SENDING, State.UNKNOWN)
 BEFORE_ACCEPTED = (State.WAITING, *IN_FLIGHT)
-AT_REST = (State.ACCEPTED, State.SENT, State.DELIVERED, State.READ, State.FAILED)
+AT_REST = (State.ACCEPTED, State.SENT, State.DELIVERED, State.READ, State.FAILED, State.DROPPED)
 """Nothing is sent any more by itself. A held one may still be refused, and is then sent again by a person."""
 
 _SAID = {

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from flowzz.plugins.contributions import DemoSession
+from flowzz_whatsapp.ended import CLOSE_JOB
 from flowzz_whatsapp.history import HISTORY_JOB
 from flowzz_whatsapp.retention import DELETE_JOB
 from flowzz_whatsapp.sandbox.state import APP_SECRET, PHONE_NUMBER_ID, TOKEN, VERIFY_TOKEN, WABA_ID
@@ -45,7 +46,7 @@ def run(session: DemoSession) -> None:
         session.enqueue(SEND_JOB, {**company, "to": "+5521987654321", "message": "", **template})
         for job_id in _status_jobs(http):
             session.expect(job_id)
-    for job in (RECOVER_JOB, HISTORY_JOB):
+    for job in (RECOVER_JOB, HISTORY_JOB, CLOSE_JOB):
         session.enqueue(job, {"empresaId": session.company_id})
     session.enqueue(DELETE_JOB, {})
 
