@@ -126,6 +126,8 @@ def test_it_shows_one_companys_messages_by_state(client: FlaskClient, lojas: tup
     assert "+5511987650002" in page
     assert page.count("<tr") == 2
     assert client.get(PAGE, query_string={"company": second.id}, headers=HTML).text.count("<tr") == 3
+    of_second = client.get(PAGE, query_string={"company": second.id}, headers=HTML).text
+    assert re.findall(r"<a href=[^>]*>(\w+) <span class=\"count", of_second) == ["All", "Failed"], "states it has"
     nothing = client.get(PAGE, query_string={"company": second.id, "state": "read"}, headers=HTML).text
     assert "No message fits this company and state." in nothing
 
