@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,13 @@ def pages() -> Blueprint:
     def send() -> tuple[str, int]:
         return "sent", 201
 
+    for word in ("weighed", "lost"):
+        blueprint.add_url_rule(f"/{word}", endpoint=word, view_func=partial(tell, word), methods=["GET", "POST"])
     return blueprint
+
+
+def tell(word: str) -> str:
+    return word
 
 
 def without_home() -> Blueprint:
@@ -131,6 +138,29 @@ def test_csrf_and_the_content_policy_hold_there_too(as_role: Any) -> None:
     token = page.text.split('name="csrf_token" value="')[-1].split('"')[0]
     answer = browser.post("/admin/plugins/parcels/send", data={"csrf_token": token})
     assert (answer.status_code, answer.text) == (201, "sent")
+
+
+def test_a_view_without_a_name_is_answered_too(as_role: Any) -> None:
+    """Libraries that look at every request go by the names of views; a partial has none."""
+    browser: FlaskClient = as_role(Role.ADMIN)
+    token = browser.get("/admin/plugins/parcels/").text.split('name="csrf_token" value="')[-1].split('"')[0]
+    for word in ("weighed", "lost"):
+        address = f"/admin/plugins/parcels/{word}"
+        assert (browser.get(address).status_code, browser.get(address).text) == (200, word)
+        assert browser.post(address, data={"csrf_token": token}).text == word
+        assert browser.post(address).status_code == 403
+
+
+def test_whatever_is_answered_is_logged_with_its_time(flowzz: Flowzz) -> None:
+    """Also what a part of the web refuses before the request comes to its view."""
+    app = create_app(flowzz)
+    order = [function.__module__ for function in app.before_request_funcs[None]]
+    assert order[0] == "flowzz_web.request_log"
+    with capture_logs() as logs:
+        app.test_client().get("/admin/plugins/parcels/")
+    (entry,) = (entry for entry in logs if entry["event"] == "answered")
+    assert entry["status"] == 401
+    assert entry["took_ms"] >= 0
 
 
 def test_a_mistake_on_a_page_is_an_error_page_of_the_admin(as_role: Any) -> None:

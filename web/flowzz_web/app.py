@@ -70,12 +70,12 @@ def create_app(flowzz: Flowzz) -> Flask:
         MAX_FORM_PARTS=50,
         WTF_CSRF_TIME_LIMIT=None,
     )
+    request_log.init_request_log(app)  # first: it logs, and times, what the others answer
     app.extensions[EXTENSION] = Web(
         flowzz=flowzz,
         tokens=Tokens(signing_key, timedelta(seconds=flowzz.settings.token_lifetime)),
         throttle=LoginThrottle(app),
     )
-    request_log.init_request_log(app)
     headers.init_headers(app, https=https)
     languages.init_languages(app, https=https, others=translation_folders(flowzz.plugins.admin_pages))
     formatting.init_formatting(app)

@@ -5,9 +5,10 @@ A plugin whose pages cannot be made costs its own pages, with the reason in the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 from babel.support import Translations
@@ -56,8 +57,7 @@ def add_public_pages(app: Flask, contributed: Mapping[str, PublicPages]) -> None
         try:
             blueprint = _blueprint(pages)
             _expect_reading(blueprint)
-            prefix = f"{PUBLIC_PREFIX}/{pages.plugin}"
-            app.register_blueprint(blueprint, name=f"{PUBLIC_PAGES}{pages.plugin}", url_prefix=prefix)
+            _register(app, blueprint, f"{PUBLIC_PAGES}{pages.plugin}", f"{PUBLIC_PREFIX}/{pages.plugin}")
         except Exception:  # noqa: BLE001 - plugin code, logged there
             _log_broken(pages)
 
@@ -71,7 +71,7 @@ def _mount(app: Flask, pages: AdminPages) -> bool:
     home = f"{PREFIX}/{pages.plugin}/"
     try:
         blueprint = _blueprint(pages)
-        app.register_blueprint(blueprint, name=f"{NAME}{pages.plugin}", url_prefix=home.rstrip("/"))
+        _register(app, blueprint, f"{NAME}{pages.plugin}", home.rstrip("/"))
         if not any(rule.rule == home for rule in app.url_map.iter_rules()):
             raise LookupError("expected a view at '/', where the link in the navigation leads")
     except Exception:  # noqa: BLE001 - plugin code, logged there
@@ -85,6 +85,22 @@ def _blueprint(pages: AdminPages | PublicPages) -> Blueprint:
     if not isinstance(blueprint, Blueprint):
         raise TypeError(f"expected a flask.Blueprint, got {blueprint!r:.200}")
     return blueprint
+
+
+def _register(app: Flask, blueprint: Blueprint, name: str, url_prefix: str) -> None:
+    """Mount it. Views get a name where they have none, like a partial: CSRFProtect and Limiter go by it."""
+    app.register_blueprint(blueprint, name=name, url_prefix=url_prefix)
+    for endpoint, view in app.view_functions.items():
+        if endpoint.startswith(f"{name}.") and not hasattr(view, "__name__"):
+            app.view_functions[endpoint] = _named(view, endpoint)
+
+
+def _named(view: Callable[..., Any], name: str) -> Callable[..., Any]:
+    def named(**values: Any) -> Any:
+        return view(**values)
+
+    named.__name__ = name
+    return named
 
 
 def _expect_reading(blueprint: Blueprint) -> None:
