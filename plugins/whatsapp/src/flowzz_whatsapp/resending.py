@@ -62,7 +62,7 @@ def _hindrance(row: Mapping[str, Any]) -> str | None:
 def still_open(row: Mapping[str, Any]) -> str | None:
     """Why nobody can decide yet about a message of unknown outcome; None when its time is over."""
     ends = row["unknown_at"] + UNKNOWN_LIMIT
-    return None if now() >= ends else f"its status may still come; until {ends:%H:%M} UTC its job waits for it"
+    return None if now() >= ends else f"its status may still come; until {ends:%H:%M} UTC it is waited for"
 
 
 def _sent_again(store: StorePort, message: int) -> str | None:
