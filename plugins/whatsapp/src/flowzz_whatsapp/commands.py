@@ -54,7 +54,7 @@ def list_command(session: Session, company_id: str | None, state: str | None, li
         click.echo(f"{page.total - len(page.rows)} more; --limit shows them", err=True)
 
 
-@whatsapp_commands.command("resend")
+@whatsapp_commands.command("resend", short_help="Send a message again.")
 @click.argument("number", type=int)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_session
@@ -68,7 +68,7 @@ def resend_command(session: Session, number: int, yes: bool) -> None:
     click.echo(f"message {number} is sent again by job {job_id}")
 
 
-@whatsapp_commands.command("arrived")
+@whatsapp_commands.command("arrived", short_help="Say that a message of unknown outcome arrived.")
 @click.argument("number", type=int)
 @pass_session
 def arrived_command(session: Session, number: int) -> None:
@@ -77,7 +77,7 @@ def arrived_command(session: Session, number: int) -> None:
     click.echo(f"message {number} counts as sent")
 
 
-@whatsapp_commands.command("drop")
+@whatsapp_commands.command("drop", short_help="Give a message of unknown outcome up.")
 @click.argument("number", type=int)
 @pass_session
 def drop_command(session: Session, number: int) -> None:
